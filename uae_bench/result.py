@@ -1,0 +1,131 @@
+"""A result on disk: what one system did on one task, split, pool and seed.
+
+`record.json` is deterministic: the same inputs give the same bytes, also after a kill. What a clock or a host
+decides stands in `measured.json` beside it and enters no key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from uae_bench.errors import BadInput
+
+SCHEMA_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MeasureResult(_Strict):
+    """Mean of a measure over the queries where it is defined, with its clustered interval.
+
+    `mean`, `low` and `high` are None where no query defines the measure; `undefined` counts queries by reason.
+    """
+
+    measure: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    undefined: Mapping[str, int]
+    by_kind: Mapping[str, float | None] = Field(default_factory=dict)
+
+
+class PerQuery(_Strict):
+    """The per-query values behind the means: a Parquet file beside the record and its content digest (sha256)."""
+
+    file: str
+    digest: str
+
+
+class ArtifactRef(_Strict):
+    """Where a part of the result came from: the key that asked for it and the digest of what it holds."""
+
+    stage: str
+    key: str
+    digest: str
+
+
+class ModelRef(_Strict):
+    """A model by the spec that named it, its identity (revision, weight digest ...) and its family."""
+
+    spec: str
+    identity: Mapping[str, str]
+    family: str = ""
+
+
+class Cost(_Strict):
+    """Model calls and tokens that a part of the result took, counted and so the same on every machine."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int = 0
+    truncated_tokens: int = 0
+
+
+class ResultRecord(_Strict):
+    """Everything deterministic about one row: from here a stranger reaches values, run, prompt, models and code."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    uae_bench: str
+    task: str
+    task_digest: str
+    split: str
+    partial: bool
+    pool: str
+    pool_digest: str
+    system: str
+    kind: Literal["system", "reference", "imported"]
+    seed: int
+    train_task: str | None
+    depth: int
+    context_size: int
+    definition: str
+    queries: int
+    documents: int
+    effective_documents: float
+    settings: Mapping[str, Mapping[str, bool | int | float | str | None]]
+    models: Mapping[str, ModelRef]
+    prompts: Mapping[str, str]
+    measures: tuple[MeasureResult, ...]
+    per_query: PerQuery
+    artifacts: Mapping[str, ArtifactRef]
+    costs: Mapping[str, Cost]
+    notes: tuple[str, ...]
+
+    def measure(self, name: str) -> MeasureResult | None:
+        """The result of one measure, or None where this row was not measured by it."""
+        return next((result for result in self.measures if result.measure == name), None)
+
+
+def to_json(record: ResultRecord) -> str:
+    """The record as its canonical JSON: sorted keys, one trailing newline."""
+    return json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read_record(path: Path) -> ResultRecord:
+    """A record from disk.
+
+    Raises:
+        BadInput: the file is missing, truncated, or of another schema; the field is named.
+    """
+    try:
+        fields: Any = json.loads(path.read_text(encoding="utf-8"))
+        return ResultRecord.model_validate(fields)
+    except OSError as error:
+        raise BadInput(f"cannot read the record {path}: {error.strerror}", hint="check the path") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not a whole JSON file: {error}", hint="run the experiment again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            f"{path} is no record of schema {SCHEMA_VERSION}: {where}: {first['msg']}",
+            hint="it was written by another version, or edited by hand; run the experiment again",
+        ) from error
