@@ -1,0 +1,1 @@
+"""The embedded world: a generator, tiny model families, and the recipes that train them."""
