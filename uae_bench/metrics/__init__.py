@@ -1,0 +1,25 @@
+"""Measures: from a run, generations and utilities to one value per query, and from values to means."""
+
+from uae_bench.metrics.efficiency import Latency, Usage, latency, latency_by_stage, throughput, usage
+from uae_bench.metrics.evaluation import Mean, answer_kinds, by_group, evaluate, summarise, values_of
+from uae_bench.metrics.judged import Judged
+from uae_bench.metrics.measure import MEASURES, Family, Measure
+
+__all__ = [
+    "MEASURES",
+    "Family",
+    "Judged",
+    "Latency",
+    "Mean",
+    "Measure",
+    "Usage",
+    "answer_kinds",
+    "by_group",
+    "evaluate",
+    "latency",
+    "latency_by_stage",
+    "summarise",
+    "throughput",
+    "usage",
+    "values_of",
+]

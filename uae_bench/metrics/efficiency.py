@@ -1,0 +1,86 @@
+"""What a system costs: latency in seconds, throughput, model calls and tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from uae_bench.errors import BadInput
+from uae_bench.records import GenerationRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of seconds per query over `n` timed queries; each is a time that was measured (nearest rank)."""
+
+    p50: float
+    p95: float
+    p99: float
+    n: int
+
+
+def latency(seconds: Sequence[float]) -> Latency:
+    """Percentiles of the samples by nearest rank: below 100 samples p99 is the slowest one.
+
+    Raises:
+        BadInput: no samples, or one that is negative, infinite or nan.
+    """
+    if not seconds:
+        raise BadInput("a latency needs at least one timed query", hint="time some queries first")
+    bad = [sample for sample in seconds if not (math.isfinite(sample) and sample >= 0)]
+    if bad:
+        raise BadInput(f"a latency of {bad[0]} s cannot be", hint="time with a monotonic clock")
+    p50, p95, p99 = np.percentile(seconds, [50, 95, 99], method="inverted_cdf")
+    return Latency(float(p50), float(p95), float(p99), len(seconds))
+
+
+def latency_by_stage(seconds: Mapping[str, Sequence[float]]) -> dict[str, Latency]:
+    """Percentiles of each stage (encode, search ...) and of `total`, each query's sum over the stages.
+
+    Raises:
+        BadInput: stages timed over different numbers of queries, or a stage called `total`.
+    """
+    counts = {stage: len(samples) for stage, samples in seconds.items()}
+    if len(set(counts.values())) != 1 or "total" in counts:
+        raise BadInput(f"stages timed over {counts} queries cannot be added up", hint="time all stages of each query")
+    stages = {stage: latency(samples) for stage, samples in seconds.items()}
+    return stages | {"total": latency([sum(parts) for parts in zip(*seconds.values(), strict=True)])}
+
+
+def throughput(queries: int, seconds: float) -> float:
+    """Queries per second.
+
+    Raises:
+        BadInput: no time has passed.
+    """
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise BadInput(f"{queries} queries in {seconds} s have no throughput", hint="time with a monotonic clock")
+    return queries / seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Calls to a language model and their tokens; `truncated_tokens` were cut from passages to fit a prompt."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    truncated_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.truncated_tokens + other.truncated_tokens,
+        )
+
+
+def usage(generations: Iterable[GenerationRecord]) -> Usage:
+    """What some generations took, one call each."""
+    return sum(
+        (Usage(1, made.prompt_tokens, made.completion_tokens, made.truncated_tokens) for made in generations), Usage()
+    )

@@ -1,0 +1,122 @@
+"""What the retrieved passages are worth to a language model: ExpUtil@k and utility-nDCG@k.
+
+Utilities come labelled under a definition that the result record names. A question without an answer has none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from uae_bench.errors import BadInput
+from uae_bench.metrics.judged import Judged
+from uae_bench.metrics.measure import Family, Measure
+from uae_bench.records import Value
+
+UNANSWERABLE_QUERY = "the question has no answer, so no passage has a utility"
+NO_REFERENCE = "the query has no reference answer, so no passage has a utility"
+NOTHING_HELPS = "no passage of the labelled pool helps (all utilities are 0 or less)"
+
+
+def expected_utility(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]:
+    """Mean utility of the first k passages (ExpUtil@k, arXiv 2604.22722 §5), in the unit of the utility's definition.
+
+    Divides by k, or by the size of the labelled pool where that is smaller; a rank left empty adds 0, for without
+    a passage nothing is gained.
+    """
+    for measure in measures:
+        cutoff = _cutoff(measure)
+        for query in judged.queries:
+            pool, why = _labelled(judged, query)
+            value = sum(_top(judged, query, pool, cutoff)) / min(cutoff, len(pool)) if pool else math.nan
+            yield Value(query, str(measure), value, why)
+
+
+def utility_ndcg(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]:
+    """DCG of the gains max(0, U) at cutoff k over the DCG of the best ranking of the labelled pool, in [0, 1].
+
+    nan where no passage of the pool helps: there is nothing that a ranking could have got right.
+    """
+    for measure in measures:
+        cutoff = _cutoff(measure)
+        pools = [_labelled(judged, query) for query in judged.queries]
+        dcg = _dcg([_top(judged, query, pool, cutoff) for query, (pool, _) in zip(judged.queries, pools, strict=True)])
+        ideal = _dcg([sorted(pool.values(), reverse=True)[:cutoff] for pool, _ in pools])
+        for query, (_, why), gained, best in zip(judged.queries, pools, dcg, ideal, strict=True):
+            if best > 0:
+                yield Value(query, str(measure), float(gained / best))
+            else:
+                yield Value(query, str(measure), math.nan, why or NOTHING_HELPS)
+
+
+def _dcg(utilities: Sequence[Sequence[float]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Σ_r max(0, U_r) / log2(1 + r) for each ranking of utilities, r from 1; (Q,)."""
+    width = max((len(row) for row in utilities), default=0)
+    gains = np.zeros((len(utilities), width))  # (Q, k), empty ranks gain nothing
+    for row, values in zip(gains, utilities, strict=True):
+        row[: len(values)] = values
+    return np.maximum(gains, 0.0) @ (1 / np.log2(np.arange(2, width + 2)))
+
+
+def _labelled(judged: Judged, query: str) -> tuple[Mapping[str, float], str]:
+    """The query's labelled pool, or an empty one and why it has none.
+
+    Raises:
+        BadInput: the query has an answer and yet no utilities, or a utility is nan.
+    """
+    assert judged.utilities is not None  # Judged.check saw to it
+    pool = judged.utilities.get(query)
+    if pool:
+        if any(math.isnan(utility) for utility in pool.values()):
+            bad = next(passage for passage, utility in pool.items() if math.isnan(utility))
+            raise BadInput(f"the utility of {bad!r} for the query {query!r} is nan", hint="label it again")
+        return pool, ""
+    if judged.is_answerable(query):
+        raise BadInput(
+            f"the query {query!r} has an answer, and no passage has a utility for it",
+            hint="label utilities over every answerable query of the split",
+        )
+    return {}, UNANSWERABLE_QUERY if judged.references(query) else NO_REFERENCE
+
+
+def _top(judged: Judged, query: str, pool: Mapping[str, float], cutoff: int) -> list[float]:
+    """Utilities of the first `cutoff` passages, best ranked first; none where the query has none.
+
+    Raises:
+        BadInput: a passage among them was never labelled (all such passages are named).
+    """
+    if not pool:
+        return []
+    top = judged.top(query, cutoff)
+    missing = [passage for passage in top if passage not in pool]
+    if missing:
+        raise BadInput(
+            f"{judged.run.system} ranks {', '.join(missing)} among the first {cutoff} for the query {query!r}, "
+            f"and the labelled pool of {len(pool)} passages has no utility for them",
+            hint="label the union of the pool and what every system retrieves",
+        )
+    return [pool[passage] for passage in top]
+
+
+def _cutoff(measure: Measure) -> int:
+    assert measure.cutoff is not None  # the grammar requires one
+    return measure.cutoff
+
+
+EXPECTED_UTILITY = Family(
+    "ExpUtil",
+    "mean utility of the first k passages",
+    expected_utility,
+    needs=frozenset({"utilities"}),
+    cutoff="required",
+    bounds=(-math.inf, math.inf),
+)
+UTILITY_NDCG = Family(
+    "uNDCG",
+    "nDCG with the gain max(0, utility), the ideal over the labelled pool",
+    utility_ndcg,
+    needs=frozenset({"utilities"}),
+    cutoff="required",
+)
