@@ -1,0 +1,107 @@
+"""No stage's code changes without a decision about its version, and no stage rests on code that it does not name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from uae_bench import stages
+from uae_bench.errors import CheckFailed
+from uae_bench.stages import STAGES, Stage, accept, code_digest, code_of, problems, undeclared
+
+SMALL = {"count": Stage(1, ("uae_bench.counting",))}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A source tree of one stage with a locked decision."""
+    package = tmp_path / "uae_bench"
+    package.mkdir()
+    (package / "records.py").write_text("class Run: ...\n")
+    (package / "counting.py").write_text("def count(x):\n    return len(x)\n\ndef other():\n    return 1\n")
+    for name in ("__init__", "errors", "progress", "registry", "store"):
+        (package / f"{name}.py").touch()
+    accept(SMALL, tmp_path / "stages.lock", tmp_path)
+    return tmp_path
+
+
+def test_the_lock_fits_the_code() -> None:
+    undecided = problems()
+    assert not undecided, "\n".join([*undecided, stages._ACCEPT])
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_names_all_the_code_it_rests_on(name: str) -> None:
+    assert undeclared(STAGES[name]) == []
+
+
+def test_comments_docstrings_and_layout_do_not_count() -> None:
+    plain = "def f(x):\n    return x + 1\n"
+    dressed = '"""Module."""\n\n# why\ndef f(\n    x,\n):\n    """Adds."""\n    return (x + 1)  # one\n'
+    assert code_digest(plain) == code_digest(dressed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["def f(x):\n    return x + 2\n", "def f(x):\n    return x - 1\n", "def f(x, y=0):\n    return x + 1\n", "f = 1\n"],
+)
+def test_what_the_code_does_counts(changed: str) -> None:
+    assert code_digest("def f(x):\n    return x + 1\n") != code_digest(changed)
+
+
+def test_a_change_without_a_decision_is_named(source: Path) -> None:
+    assert problems(SMALL, source / "stages.lock", source) == []
+    (source / "uae_bench" / "counting.py").write_text("def count(x):\n    return len(x) + 1\n")
+    changed = "stage count (version 1, locked 1): uae_bench.counting changed"
+    assert problems(SMALL, source / "stages.lock", source) == [changed]
+    accept(SMALL, source / "stages.lock", source)
+    assert problems(SMALL, source / "stages.lock", source) == []
+
+
+def test_a_version_raised_without_accepting_is_named(source: Path) -> None:
+    raised = {"count": Stage(2, SMALL["count"].modules)}
+    assert problems(raised, source / "stages.lock", source) == ["stage count has version 2, the lock 1"]
+    accept(raised, source / "stages.lock", source)
+    assert json.loads((source / "stages.lock").read_text())["count"]["version"] == 2
+
+
+def test_a_stage_added_or_dropped_is_named(source: Path) -> None:
+    added = {**SMALL, "sum": Stage(1, ("uae_bench.counting",))}
+    assert [line.split(":")[0] for line in problems(added, source / "stages.lock", source)] == [
+        "stage sum (version 1, locked 0)"
+    ]
+    assert problems({}, source / "stages.lock", source) == ["stage count is in the lock but not in the table"]
+
+
+def test_a_stage_may_rest_on_one_function(source: Path) -> None:
+    before = code_of(Stage(1, ("uae_bench.counting:count",)), source)
+    text = (source / "uae_bench" / "counting.py").read_text()
+    (source / "uae_bench" / "counting.py").write_text(text.replace("return 1", "return 2"))
+    assert code_of(Stage(1, ("uae_bench.counting:count",)), source) == before
+    assert set(before) == {"uae_bench.counting:count", "uae_bench.records"}
+
+
+def test_an_import_that_the_table_does_not_name_is_found(source: Path) -> None:
+    (source / "uae_bench" / "hidden.py").touch()
+    (source / "uae_bench" / "counting.py").write_text(
+        "from typing import TYPE_CHECKING\nfrom uae_bench.errors import X\n"
+        "if TYPE_CHECKING:\n    from uae_bench.store import Y\n"
+        "def count():\n    from uae_bench import hidden\n    from uae_bench.hidden import z\n"
+    )
+    assert undeclared(SMALL["count"], source) == ["uae_bench.hidden"]
+
+
+@pytest.mark.parametrize("name", ["uae_bench.nowhere", "uae_bench.counting:nothing"])
+def test_a_table_that_names_nothing_is_refused(source: Path, name: str) -> None:
+    with pytest.raises(CheckFailed, match=name):
+        code_of(Stage(1, (name,)), source)
+
+
+def test_the_command_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(stages, "problems", lambda: ["stage read changed"])
+    with pytest.raises(SystemExit, match=r"stage read changed\nraise the stage's version .* --accept"):
+        stages.main([])
+    with pytest.raises(SystemExit, match="usage"):
+        stages.main(["--force"])
