@@ -1,0 +1,265 @@
+"""A task: passages, queries, splits, annotations and judgements by id, with a digest of all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import ValidationError
+
+from uae_bench.errors import BadInput, NotPossible, UnknownName
+from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query, RetrievalView
+from uae_bench.registry import nearest
+from uae_bench.task.card import SplitCard, TaskCard, explained, load_card, override
+from uae_bench.task.files import locate_files
+from uae_bench.task.readers import READERS
+from uae_bench.task.readers.raw import Note, RawTask
+
+Pools = Mapping[str, tuple[str, ...]] | None
+DEFAULT_SHARES = {
+    "train": SplitCard(use="train", share=0.7),
+    "dev": SplitCard(use="dev", share=0.1),
+    "test": SplitCard(use="test", share=0.2),
+}
+_NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Query ids under a name, and their use. `all` holds every query: only for systems that learn nothing from them."""
+
+    name: str
+    use: Literal["train", "dev", "test", "all"]
+    queries: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked, of what, with which answers. Mappings are in order of id; `digest` is over the content alone."""
+
+    name: str
+    card: TaskCard
+    passages: Mapping[str, Passage]
+    queries: Mapping[str, Query]
+    splits: Mapping[str, Split]
+    annotations: Mapping[str, tuple[Annotation, ...]]
+    qrels: Mapping[str, Mapping[str, int]]
+    notes: tuple[Note, ...] = field(default=())
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over passages, queries, annotations, qrels and splits: whatever files they came from."""
+        return content_digest(self)
+
+    @cached_property
+    def documents(self) -> Mapping[str, tuple[str, ...]]:
+        """Passage ids per document id."""
+        table: dict[str, list[str]] = {}
+        for passage in self.passages.values():
+            table.setdefault(passage.document_id, []).append(passage.id)
+        return {document: tuple(ids) for document, ids in table.items()}
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether any query has a reference answer."""
+        return any(self.annotations.values())
+
+    def split(self, name: str) -> Split:
+        """A split of the card, or `all`.
+
+        Raises:
+            UnknownName: the task has no such split.
+        """
+        if name in self.splits:
+            return self.splits[name]
+        if name == "all":
+            return Split("all", "all", tuple(self.queries))
+        raise UnknownName(f"task {self.name} has no split {name!r}", hint=nearest(name, [*self.splits, "all"]))
+
+    def view(self, split: str, pools: Pools) -> RetrievalView:
+        """What a retriever may see of a split: no answers, no judgements.
+
+        Raises:
+            BadInput: pools are given and lack a query of the split.
+        """
+        chosen = self.split(split).queries
+        missing = [query for query in chosen if pools is not None and query not in pools]
+        if missing:
+            raise BadInput(
+                f"{len(missing)} queries of split {split} have no pool, the first is {missing[0]!r}",
+                hint="build the pools for this split",
+            )
+        return RetrievalView(
+            passages=tuple(self.passages.values()),
+            queries=tuple(self.queries[query] for query in chosen),
+            pools=None if pools is None else {query: pools[query] for query in chosen},
+        )
+
+    def answers(self, query_id: str) -> tuple[Answer, ...]:
+        """The distinct reference answers of a query, in order of annotation; empty where there are none."""
+        return tuple(dict.fromkeys(annotation.answer for annotation in self.annotations.get(query_id, ())))
+
+    def answerable(self, query_id: str) -> tuple[Answer, ...]:
+        """The distinct references that have a utility: all but `Unanswerable`."""
+        return tuple(answer for answer in self.answers(query_id) if answer.text != UNANSWERABLE)
+
+    def evidence(self, query_id: str) -> frozenset[str]:
+        """What annotators marked for a query; without annotations, the passages of positive grade in the qrels."""
+        if query_id in self.annotations:
+            return frozenset(passage for one in self.annotations[query_id] for passage in one.evidence)
+        return frozenset(passage for passage, grade in self.qrels.get(query_id, {}).items() if grade > 0)
+
+    def training_queries(self, split: str | None = None) -> tuple[Query, ...]:
+        """Queries that may be trained on: of every split with `use = "train"`, or of the one that is named.
+
+        Raises:
+            NotPossible: no split is for training, or the named one is not.
+        """
+        chosen = [self.split(split)] if split else [each for each in self.splits.values() if each.use == "train"]
+        barred = [each for each in chosen if each.use != "train"]
+        if barred or not chosen:
+            what = f"split {barred[0].name} is for {barred[0].use}" if barred else "no split is marked use = 'train'"
+            raise NotPossible(
+                f"task {self.name} cannot be trained on: {what}", hint="train on another task with --train-task"
+            )
+        return tuple(self.queries[query] for each in chosen for query in each.queries)
+
+
+def load_task(name_or_card: str, *, data: Path | None = None, overrides: Mapping[str, object] = _NO_OVERRIDES) -> Task:
+    """The task of a card (by name or path), from `data` where it is given.
+
+    `overrides` changes keys of the card or options of its reader (`depth`, `words`, `difficulty`, `splits.dev.share`).
+
+    Raises:
+        UnknownName, BadInput: no such card, a bad card, files that cannot be found, fetched or used.
+    """
+    return read_task(configured(load_card(name_or_card), overrides), data)
+
+
+def configured(card: TaskCard, overrides: Mapping[str, object]) -> TaskCard:
+    """The card with overrides; a key that is neither the card's nor its reader's option is refused."""
+    options = READERS[card.reader].options.model_fields
+    full: dict[str, object] = {}
+    for key, value in overrides.items():
+        if key.split(".")[0] in TaskCard.model_fields:
+            full[key] = value
+        elif key in options:
+            full[f"options.{key}"] = value
+        else:
+            hint = nearest(key, [*TaskCard.model_fields, *options])
+            raise BadInput(f"task {card.name} has no key or option {key!r}", hint=hint)
+    return override(card, full)
+
+
+def read_task(card: TaskCard, data: Path | None) -> Task:
+    """The task of a card that is already loaded.
+
+    Raises:
+        BadInput: files that cannot be found, fetched or used; the message names the first place and the count.
+    """
+    raw = read_raw(card, data)
+    if raw.problems:
+        more = f" (and {len(raw.problems) - 1} more problems)" if len(raw.problems) > 1 else ""
+        first = raw.problems[0]
+        raise BadInput(
+            f"{first.where}: {first.what}{more}", hint=f"{first.fix}; 'uae-bench task check {card.name}' lists all"
+        )
+    return assembled(card, raw)
+
+
+def read_raw(card: TaskCard, data: Path | None) -> RawTask:
+    """What the card's reader makes of the files, problems and all."""
+    reader = READERS[card.reader]
+    try:
+        options = reader.options.model_validate(dict(card.options))
+    except ValidationError as error:
+        raise BadInput(f"task {card.name}, table [options]: {explained(error, reader.options)}") from error
+    raw = reader.read(locate_files(card, reader, data), options)
+    for query in raw.annotations.keys() - raw.qrels.keys():
+        marked = {passage for one in raw.annotations[query] for passage in one.evidence}
+        if marked:
+            raw.qrels[query] = dict.fromkeys(sorted(marked), 1)
+    return raw
+
+
+def assembled(card: TaskCard, raw: RawTask) -> Task:
+    """A task from sound raw parts: splits drawn or taken over, everything in order of id."""
+    if not raw.passages or not raw.queries:
+        raise BadInput(
+            f"task {card.name} has {len(raw.passages)} passages and {len(raw.queries)} queries",
+            hint="name files that hold both",
+        )
+    notes = list(raw.notes)
+    splits = _splits(card, raw, notes)
+    return Task(
+        name=card.name,
+        card=card,
+        passages={key: raw.passages[key] for key in sorted(raw.passages)},
+        queries={key: raw.queries[key] for key in sorted(raw.queries)},
+        splits=splits,
+        annotations={key: raw.annotations[key] for key in sorted(raw.annotations)},
+        qrels={key: dict(sorted(raw.qrels[key].items())) for key in sorted(raw.qrels)},
+        notes=tuple(notes),
+    )
+
+
+def draw_splits(queries: Iterable[Query], splits: Mapping[str, SplitCard], seed: int) -> dict[str, list[str]]:
+    """Query ids per split, whole documents together.
+
+    Documents stand in order of sha256("seed:document id") and are cut by their number at the rounded cumulative
+    shares. A query that belongs to no document is a document of its own.
+    """
+    by_document: dict[str, list[str]] = {}
+    for query in queries:
+        by_document.setdefault(query.document_id or query.id, []).append(query.id)
+    order = sorted(by_document, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
+    drawn: dict[str, list[str]] = {}
+    start, cumulative = 0, 0.0
+    for name, split in splits.items():
+        cumulative += split.share or 0.0
+        stop = round(cumulative * len(order))
+        drawn[name] = [query for document in order[start:stop] for query in by_document[document]]
+        start = stop
+    return drawn
+
+
+def content_digest(task: Task) -> str:
+    """sha256 over the canonical JSON of everything in a task but its name, card and notes."""
+    digest = hashlib.sha256()
+
+    def add(*row: object) -> None:
+        digest.update(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+
+    for passage in task.passages.values():
+        add("passage", passage.id, passage.text, passage.title, passage.document_id)
+    for query in task.queries.values():
+        add("query", query.id, query.text, query.document_id)
+    for key, given in task.annotations.items():
+        add("annotations", key, [[one.answer.text, one.answer.kind, sorted(one.evidence)] for one in given])
+    for key, grades in task.qrels.items():
+        add("qrels", key, sorted(grades.items()))
+    for name in sorted(task.splits):
+        add("split", name, task.splits[name].use, task.splits[name].queries)
+    return digest.hexdigest()
+
+
+def _splits(card: TaskCard, raw: RawTask, notes: list[Note]) -> dict[str, Split]:
+    declared = card.splits
+    drawn = any(split.share is not None for split in declared.values())
+    if not drawn and not raw.splits:
+        declared, drawn = DEFAULT_SHARES, True
+        notes.append(Note("drawn-splits", 3, "the data is one file: train, dev and test are 70/10/20 by document hash"))
+    named = draw_splits(raw.queries.values(), declared, card.split_seed) if drawn else raw.splits
+    unknown = sorted(named.keys() - declared.keys())
+    if unknown:
+        raise BadInput(
+            f"the data has the split {unknown[0]!r}, the card of {card.name} declares {', '.join(declared)}",
+            hint=f"add [splits.{unknown[0]}] to the card with its use",
+        )
+    return {name: Split(name, declared[name].use, tuple(sorted(named[name]))) for name in declared if name in named}
