@@ -1,0 +1,26 @@
+"""Paired tests, intervals, corrections, tie groups and power, all clustered by document."""
+
+from uae_bench.significance.clusters import LEAST_EFFECTIVE, clusters_of, effective_clusters
+from uae_bench.significance.compare import compare_all
+from uae_bench.significance.corrections import holm, max_t
+from uae_bench.significance.intervals import bootstrap_interval, bootstrap_intervals
+from uae_bench.significance.letters import Standing, standings, tie_groups
+from uae_bench.significance.paired import TestResult, paired_test
+from uae_bench.significance.power import smallest_detectable_difference
+
+__all__ = [
+    "LEAST_EFFECTIVE",
+    "Standing",
+    "TestResult",
+    "bootstrap_interval",
+    "bootstrap_intervals",
+    "clusters_of",
+    "compare_all",
+    "effective_clusters",
+    "holm",
+    "max_t",
+    "paired_test",
+    "smallest_detectable_difference",
+    "standings",
+    "tie_groups",
+]
