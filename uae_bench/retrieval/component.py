@@ -1,0 +1,112 @@
+"""What a retrieval component is: its type is the shape of its data, Q->R finds passages and R->R reorders them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from uae_bench.errors import UsageError
+from uae_bench.progress import SILENT, Progress
+from uae_bench.records import Query, Ranking, RetrievalView, Run
+
+Shape = Literal["Q->R", "R->R"]
+Encoded = TypeVar("Encoded")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Where work runs and whom it tells. Neither may enter a key."""
+
+    device: str = "cpu"
+    progress: Progress = SILENT
+
+
+class Settings(BaseModel):
+    """What `--set NAME.key=value` may set. Every field changes results and enters the key; others are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Searcher(Protocol[Encoded]):
+    """A retriever made ready for one view. A query's two halves are apart so that each can be timed alone.
+
+    Queries may come one at a time or all at once.
+    """
+
+    def encode(self, queries: Sequence[Query]) -> Encoded:
+        """The queries as the search wants them: terms or vectors, in the same order."""
+        ...
+
+    def search(self, queries: Sequence[Query], encoded: Encoded, *, depth: int) -> dict[str, Ranking]:
+        """The best `depth` passages per query id out of its pool."""
+        ...
+
+    def facts(self, encoded: Encoded, *, depth: int) -> Mapping[str, float]:
+        """What a record should tell beside the run: what was truncated, what matched nothing, an index's recall."""
+        ...
+
+
+class Retriever(Protocol):
+    """Q->R. `name` is what its runs are called."""
+
+    name: str
+
+    def prepare(self, view: RetrievalView) -> Searcher[Any]:
+        """Index the view's passages. This is where the time goes."""
+        ...
+
+    def retrieve(self, view: RetrievalView, *, depth: int) -> Run:
+        """A ranking for every query of the view.
+
+        Raises:
+            BadInput: the view is inconsistent: repeated ids, or a pool with an unknown passage.
+            UsageError: the depth is below 1.
+        """
+        searcher = self.prepare(view)
+        return Run(self.name, depth, searcher.search(view.queries, searcher.encode(view.queries), depth=depth))
+
+
+class Reranker(Protocol):
+    """R->R: scores the run's passages anew and keeps the best `depth`."""
+
+    name: str
+
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
+        """The same queries and no passage that the run does not hold."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A row of the table of retrievers.
+
+    `argument` says what may follow the name after a colon ("" = nothing may, else something must).
+    `identity(argument, config)` names the models behind it by digest, and loads none.
+    A change of `version` says that the same settings now give another result.
+    """
+
+    shapes: tuple[Shape, ...]
+    config: type[Settings]
+    build: Callable[[str, Any, Resources], Any]
+    identity: Callable[[str, Any], Mapping[str, str]]
+    version: int
+    argument: str = ""
+
+
+def no_models(argument: str, settings: Settings) -> Mapping[str, str]:
+    """The identity of a component without a model."""
+    return {}
+
+
+def checked_depth(depth: int) -> int:
+    """The depth itself.
+
+    Raises:
+        UsageError: it is below 1.
+    """
+    if depth < 1:
+        raise UsageError(f"a depth of {depth} keeps no passage", hint="give a depth of at least 1")
+    return depth

@@ -1,0 +1,168 @@
+"""Dense retrieval with any bi-encoder: as a first stage over a corpus or pools, and as a reranker of another's run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from uae_bench.encoder import BiEncoder
+from uae_bench.encoder_source import encoder_identity
+from uae_bench.errors import BadInput, UsageError
+from uae_bench.records import Query, Ranking, RetrievalView, Run
+from uae_bench.retrieval.component import Component, Reranker, Resources, Retriever, Settings
+from uae_bench.retrieval.ranking import Candidates
+from uae_bench.retrieval.search import (
+    IndexKind,
+    VectorIndex,
+    build_index,
+    nearest_rows,
+    rank_pools,
+    recall_against_exact,
+)
+
+Vectors = NDArray[np.float32]
+RECALL_SAMPLE = 100
+
+
+class DenseSettings(Settings):
+    """What is not given is as the model's own configuration has it.
+
+    `max_length` is in tokens; `index` searches a corpus (pools are always searched exactly).
+    """
+
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
+    max_length: int | None = Field(default=None, ge=4)
+    index: IndexKind = "flat"
+
+
+class Dense(Retriever, Reranker):
+    """Ranks by cosine. The encoder loads when the first view is prepared; passages are encoded once per view."""
+
+    def __init__(self, name: str, encoder: str, settings: DenseSettings, resources: Resources) -> None:
+        self.name = name
+        self.settings = settings
+        self._spec = encoder
+        self._resources = resources
+        self._latest: tuple[str, Vectors] = ("", np.empty((0, 0), dtype=np.float32))
+
+    @cached_property
+    def encoder(self) -> BiEncoder:
+        """The loaded encoder."""
+        settings = self.settings
+        return BiEncoder.load(
+            self._spec,
+            self._resources.device,
+            query_prefix=settings.query_prefix,
+            passage_prefix=settings.passage_prefix,
+            max_length=settings.max_length,
+        )
+
+    def prepare(self, view: RetrievalView) -> DenseSearcher:
+        """Encode the corpus, or the passages that some pool holds, and index them.
+
+        Raises:
+            UsageError: an approximate index is asked for where pools are searched.
+        """
+        kind = self.settings.index
+        if view.pools is not None and kind != "flat":
+            raise UsageError(
+                f"index={kind} searches a whole corpus, but here every query has its own pool of passages",
+                hint="use --pool corpus, or leave the index flat",
+            )
+        candidates = Candidates.of(view, pooled_only=True)
+        vectors = self._encoded(candidates.texts)
+        index = build_index(vectors, kind) if candidates.pools is None else None
+        return DenseSearcher(candidates, self.encoder, vectors, index)
+
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
+        """Ranks exactly the passages that the run holds for each query.
+
+        Raises:
+            BadInput: a query of the view is missing from the run.
+        """
+        missing = [query.id for query in view.queries if query.id not in run.rankings]
+        if missing:
+            raise BadInput(f"the run of {run.system} lacks the query {missing[0]!r}", hint="retrieve it first")
+        pools = {query: ranking.passages for query, ranking in run.rankings.items()}
+        return self.retrieve(replace(view, pools=pools), depth=depth)
+
+    def _encoded(self, texts: tuple[str, ...]) -> Vectors:
+        """Passage vectors; those of the latest texts are kept, since several splits ask for the same passages."""
+        digest = hashlib.sha256("\x00".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+        if self._latest[0] != digest:
+            self._latest = (digest, self.encoder.encode_passages(texts, self._resources.progress))
+        return self._latest[1]
+
+
+@dataclass(frozen=True, slots=True)
+class DenseSearcher:
+    """Encoded passages, rows in order of id; an index over them where there are no pools."""
+
+    candidates: Candidates
+    encoder: BiEncoder
+    vectors: Vectors
+    index: VectorIndex | None
+
+    def encode(self, queries: Sequence[Query]) -> Vectors:
+        """Unit vectors (Q, D)."""
+        return self.encoder.encode_queries([query.text for query in queries])
+
+    def search(self, queries: Sequence[Query], encoded: Vectors, *, depth: int) -> dict[str, Ranking]:
+        if self.index is not None:
+            found = nearest_rows(self.index, encoded, depth)
+        else:
+            pools = self.candidates.pools or {}
+            found = rank_pools(self.vectors, encoded, [pools[query.id] for query in queries], depth)
+        return {
+            query.id: self.candidates.ranking(rows, scores)
+            for query, (rows, scores) in zip(queries, found, strict=True)
+        }
+
+    def facts(self, encoded: Vectors, *, depth: int) -> Mapping[str, float]:
+        """Passages encoded and truncated; an approximate index's recall at the depth, over at most 100 queries."""
+        truncated = self.encoder.truncated_passages(self.candidates.texts)
+        facts: dict[str, float] = {"passages": len(self.candidates.ids), "passages_truncated": truncated}
+        if self.index is not None and self.index.kind != "flat" and len(encoded):
+            facts["index_recall"] = recall_against_exact(self.index, encoded[:RECALL_SAMPLE], depth)
+        return facts
+
+
+def _build(argument: str, settings: DenseSettings, resources: Resources) -> Dense:
+    return Dense(f"dense:{argument}", argument, settings, resources)
+
+
+def _build_preset(preset: str, argument: str, settings: DenseSettings, resources: Resources) -> Dense:
+    return Dense(preset, preset, settings, resources)
+
+
+def _identity(argument: str, settings: DenseSettings) -> Mapping[str, str]:
+    own = encoder_identity(argument)
+    prefixes = {"query_prefix": settings.query_prefix, "passage_prefix": settings.passage_prefix}
+    return {**own, **{key: text for key, text in prefixes.items() if text is not None}}
+
+
+def _preset_identity(preset: str, argument: str, settings: DenseSettings) -> Mapping[str, str]:
+    return _identity(preset, settings)
+
+
+def _preset(name: str) -> Component:
+    return replace(DENSE, build=partial(_build_preset, name), identity=partial(_preset_identity, name), argument="")
+
+
+DENSE = Component(
+    shapes=("Q->R", "R->R"),
+    config=DenseSettings,
+    build=_build,
+    identity=_identity,
+    version=1,
+    argument="a sentence-transformers model",
+)
+BGE = _preset("bge")
+MINILM = _preset("minilm")
