@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uae_bench.errors import CheckFailed
-from uae_bench.store import write_atomically
 
 SOURCE = Path(__file__).parent.parent
 LOCK = Path(__file__).with_name("stages.lock")
@@ -117,7 +116,7 @@ def accept(stages: Mapping[str, Stage] = STAGES, lock: Path = LOCK, source: Path
         CheckFailed: a module that the table names is not there.
     """
     decided = {name: {"version": stage.version, "code": code_of(stage, source)} for name, stage in stages.items()}
-    write_atomically(lock, json.dumps(decided, indent=1, sort_keys=True) + "\n")
+    lock.write_text(json.dumps(decided, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str]) -> None:

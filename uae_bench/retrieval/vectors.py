@@ -43,7 +43,7 @@ class NamedVectors:
 
 
 def read_vectors(path: Path, ids: Path | None = None) -> NamedVectors:
-    """Vectors from .npy or .safetensors (with a file of ids), .npz (arrays `vectors`, `ids`) or .parquet (`vector`, `id`).
+    """Vectors from .npy or .safetensors (with a file of ids), .npz (`vectors`, `ids`) or .parquet (`vector`, `id`).
 
     The file of ids has one per line, or is a JSON list; where it is given it stands above what the other file holds.
 
@@ -98,18 +98,31 @@ def _load(path: Path) -> tuple[NDArray[Any], list[str] | None]:
             with np.load(path, allow_pickle=False) as file:
                 return file["vectors"], [str(name) for name in file["ids"]] if "ids" in file else None
         case ".safetensors":
-            from safetensors.numpy import load_file
-
-            tensors = load_file(path)
-            if len(tensors) != 1:
-                raise BadInput(f"{path} holds {len(tensors)} tensors: {sorted(tensors)}", hint="write exactly one")
-            return next(iter(tensors.values())), None
+            return _only_tensor(path), None
         case ".parquet":
             import pyarrow.parquet as pq
 
             table = pq.ParquetFile(path).read(["id", "vector"])
             return np.array(table["vector"].to_pylist()), [str(name) for name in table["id"].to_pylist()]
     raise BadInput(f"{path} is no file of vectors by its name", hint=f"write {_FORMATS}")
+
+
+def _only_tensor(path: Path) -> NDArray[Any]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise _unreadable(path, error) from error
+    if len(tensors) != 1:
+        raise BadInput(f"{path} holds {len(tensors)} tensors: {sorted(tensors)}", hint="write exactly one")
+    tensor: NDArray[Any] = next(iter(tensors.values()))
+    return tensor
+
+
+def _unreadable(path: Path, error: Exception) -> BadInput:
+    return BadInput(f"cannot read vectors from {path}: {error}", hint="is the file there, whole, and of its type?")
 
 
 def _read_ids(path: Path) -> list[str]:

@@ -1,0 +1,31 @@
+"""Runs, values, utilities and generations as files that others can read: TREC runs, Parquet, JSONL.
+
+Equal content is equal bytes (with the same pyarrow): rows are sorted, and nothing depends on clock, host or path.
+"""
+
+from uae_bench.runs.tables import (
+    read_generations,
+    read_run,
+    read_utilities,
+    read_values,
+    values_digest,
+    write_generations,
+    write_run,
+    write_utilities,
+    write_values,
+)
+from uae_bench.runs.trec import read_trec, write_trec
+
+__all__ = [
+    "read_generations",
+    "read_run",
+    "read_trec",
+    "read_utilities",
+    "read_values",
+    "values_digest",
+    "write_generations",
+    "write_run",
+    "write_trec",
+    "write_utilities",
+    "write_values",
+]
