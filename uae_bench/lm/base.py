@@ -1,0 +1,217 @@
+"""What a language model is asked, in two protocols, and the one rule for where an answer begins.
+
+The token boundary: prompt and continuation are encoded together, because " A" and "A" are different tokens. The
+prompt's own ids must be the beginning of the whole's; where a token spans the boundary, scoring begins at the last
+token that both share, and the tokens backed up are counted. A passage may be cut to fit, a question or answer never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from uae_bench.errors import BadInput, NotPossible
+from uae_bench.prompts import PromptTemplate
+from uae_bench.records import Likelihood, Passage
+
+Pair = tuple[str, str]
+"""A prompt and the continuation whose likelihood is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a whole set of items is to be computed: batches of indices, each a unit of resume.
+
+    The same items in another order give the same batches of the same items. `tokens` counts prompts and
+    continuations as they are; `computed` what the model will read once shared prefixes are read only once.
+    `backed_up` counts tokens that span the boundary between prompt and continuation.
+    """
+
+    batches: tuple[tuple[int, ...], ...]
+    tokens: int
+    computed: int
+    backed_up: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to write: at most `max_tokens`, greedily at temperature 0, until a stop text follows something written."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ("\n",)
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a model wrote, without surrounding space and the stop text, and what it cost in tokens."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish: Literal["stop", "length"]
+
+
+class Tokenizer(Protocol):
+    """Text to ids as the model expects them."""
+
+    def frame(self, prompt: str, continuation: str) -> Pair:
+        """The two texts as the model reads them: inside its chat template, where it has one."""
+        ...
+
+    def encode(self, framed: Sequence[str]) -> list[list[int]]:
+        """Ids of framed texts, opened by the begin token once, where the model uses one."""
+        ...
+
+    def starts(self, text: str) -> list[int]:
+        """The character at which each token of a plain text starts."""
+        ...
+
+
+class Scorer(Protocol):
+    """A model that says how likely a continuation is."""
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def window(self) -> int:
+        """The most tokens that it reads at once."""
+        ...
+
+    def plan(self, pairs: Sequence[Pair]) -> Plan:
+        """Deterministic batches over the whole set.
+
+        Raises:
+            BadInput: a pair exceeds the window, or a continuation is empty.
+        """
+        ...
+
+    def score(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Likelihoods in the order of the pairs, batch by batch of their plan."""
+        ...
+
+    def score_batch(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """One planned batch, alone: bit for bit what `score` of the whole gives for it."""
+        ...
+
+
+class Generator(Protocol):
+    """A model that writes."""
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def window(self) -> int: ...
+
+    def plan_generation(self, prompts: Sequence[str], sampling: Sampling) -> Plan:
+        """Deterministic batches over the whole set.
+
+        Raises:
+            BadInput: a prompt leaves no room for `max_tokens` in the window.
+        """
+        ...
+
+    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
+        """What the model writes after each prompt, in order, batch by batch of their plan."""
+        ...
+
+    def generate_batch(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
+        """One planned batch, alone."""
+        ...
+
+
+class LanguageModel(Scorer, Generator, Protocol):
+    """A model that does both."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedPair:
+    """Ids (L,) of prompt and continuation together, scored from `start` on; `backed_up` prompt tokens came apart."""
+
+    ids: npt.NDArray[np.int32]
+    start: int
+    backed_up: int
+
+    @property
+    def scored(self) -> int:
+        """Number of tokens whose likelihood is summed."""
+        return len(self.ids) - self.start
+
+
+def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[EncodedPair]:
+    """The token-boundary rule (above) for every pair.
+
+    Raises:
+        BadInput: an empty continuation, or nothing before the first scored token.
+    """
+    framed = [tokenizer.frame(prompt, continuation) for prompt, continuation in pairs]
+    prompts = list(dict.fromkeys(prompt for prompt, _ in framed))
+    prompt_ids = dict(zip(prompts, tokenizer.encode(prompts), strict=True))
+    whole_ids = tokenizer.encode([prompt + continuation for prompt, continuation in framed])
+    return [
+        _bounded(pair, prompt_ids[prompt], whole)
+        for pair, (prompt, _), whole in zip(pairs, framed, whole_ids, strict=True)
+    ]
+
+
+def _bounded(pair: Pair, prompt: list[int], whole: list[int]) -> EncodedPair:
+    start = len(prompt)
+    if whole[:start] != prompt:
+        start = next(at for at, ids in enumerate(zip(prompt, [*whole, -1], strict=False)) if ids[0] != ids[1])
+    if start >= len(whole):
+        raise BadInput(f"the continuation {pair[1]!r} has no tokens", hint="drop empty answers")
+    if start == 0:
+        raise BadInput(f"no token stands before the continuation {pair[1]!r}", hint="give a prompt that is not empty")
+    return EncodedPair(np.asarray(whole, dtype=np.int32), start, backed_up=len(prompt) - start)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedPrompt:
+    """A prompt that fits, the passages as they stand in it, and how many passage tokens were cut to make it fit."""
+
+    prompt: str
+    passages: tuple[Passage, ...]
+    cut_tokens: int
+
+
+def fit_passages(
+    template: PromptTemplate, query: str, passages: Sequence[Passage], answer: str, limit: int, tokenizer: Tokenizer
+) -> FittedPrompt:
+    """The answering prompt, with passages cut until it and the continuation `answer` take at most `limit` tokens.
+
+    The last passage, ranked lowest, gives way first, from its end; one that loses all its text is left out. For
+    generation, `answer` is "" and `limit` the window less the tokens to be written.
+
+    Raises:
+        NotPossible: question and answer alone exceed the limit.
+    """
+    kept, cut = list(passages), 0
+    while True:
+        prompt = template.answering(query, kept)
+        excess = count_tokens(tokenizer, prompt, answer) - limit
+        if excess <= 0:
+            return FittedPrompt(prompt, tuple(kept), cut)
+        if not kept:
+            raise NotPossible(
+                f"the question {query[:60]!r} with its answer takes {limit + excess} tokens; {limit} fit the model",
+                hint="leave this question out, or take a model with a longer window",
+            )
+        last = kept.pop()
+        starts = tokenizer.starts(last.text)
+        remaining = max(len(starts) - excess, 0)
+        text = last.text[: starts[remaining]].rstrip() if remaining else ""
+        cut += len(starts) - len(tokenizer.starts(text))
+        if text:
+            kept.append(replace(last, text=text))
+
+
+def count_tokens(tokenizer: Tokenizer, prompt: str, continuation: str) -> int:
+    """Number of tokens of prompt and continuation together, as the model reads them."""
+    return len(tokenizer.encode(["".join(tokenizer.frame(prompt, continuation))])[0])

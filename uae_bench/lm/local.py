@@ -1,0 +1,99 @@
+"""Backends whose weights are files: models by folder or hub name, and the lab's own. No torch before `open`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from uae_bench.errors import BadInput, ModelUnavailable
+from uae_bench.lm.families import family_of
+from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
+from uae_bench.weights import find_folder, identify, read_json
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import LanguageModel
+
+Dtype = Literal["float32", "bfloat16"]
+OFFLINE = "the same command with --scorer lab:lfm2 --generator lab:lfm2"
+_TOKENIZER = ("tokenizer*", "*.jinja", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json")
+
+
+class Backend(Protocol):
+    """How one kind of language model is found, told apart and opened; `LmSpec` says what each method does."""
+
+    def prompt(self, name: str, revision: str) -> PromptTemplate: ...
+
+    def identity(self, name: str, revision: str) -> Mapping[str, str]: ...
+
+    def family(self, name: str, revision: str) -> str: ...
+
+    def open(self, name: str, revision: str, device: str, dtype: Dtype) -> AbstractContextManager[LanguageModel]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBackend:
+    """`find` gives the folder behind a name and revision, `lineage` its family by name and folder."""
+
+    find: Callable[[str, str], Path]
+    lineage: Callable[[str, Path], str]
+
+    def prompt(self, name: str, revision: str) -> PromptTemplate:
+        folder = self._folder(name, revision)
+        described = read_json(folder / "tokenizer_config.json").get("chat_template")
+        return INSTRUCT if described or (folder / "chat_template.jinja").exists() else PLAIN
+
+    def identity(self, name: str, revision: str) -> Mapping[str, str]:
+        folder = self._folder(name, revision)
+        parts = {
+            "weights": identify(folder.glob("*.safetensors")),
+            "tokenizer": identify({path for pattern in _TOKENIZER for path in folder.glob(pattern)}),
+            "config": identify(path for path in folder.glob("*config.json") if path.name != "tokenizer_config.json"),
+        }
+        commit = folder.name if folder.parent.name == "snapshots" else ""  # the hub's cache: snapshots/<commit>
+        return {**parts, "revision": commit} if commit else parts
+
+    def family(self, name: str, revision: str) -> str:
+        return self.lineage(name, self._folder(name, revision))
+
+    def open(self, name: str, revision: str, device: str, dtype: Dtype) -> AbstractContextManager[LanguageModel]:
+        folder = self._folder(name, revision)
+        from uae_bench.lm.hf import open_model
+
+        return open_model(folder, device, dtype)
+
+    def _folder(self, name: str, revision: str) -> Path:
+        folder = self.find(name, revision)
+        lacking = [what for what in ("config.json", "*.safetensors") if not any(folder.glob(what))]
+        if lacking:
+            raise ModelUnavailable(
+                f"{folder} holds no {lacking[0]}, so it is no language model that can be loaded",
+                hint="weights must be safetensors; convert others with transformers' save_pretrained",
+            )
+        return folder
+
+
+def _hub_or_folder(name: str, revision: str) -> Path:
+    return find_folder(name, revision, offline=OFFLINE)
+
+
+def _lab_folder(name: str, revision: str) -> Path:
+    from uae_bench.lab.families import weights_folder
+
+    if revision:
+        raise BadInput(f"lab:{name} has no revision {revision!r}", hint=f"write lab:{name}; its version is uae-bench's")
+    folder = weights_folder(name)
+    if not folder.is_dir():
+        hint = "install uae-bench anew, or make them with `uae-bench lab build`"
+        raise ModelUnavailable(f"the weights of lab:{name} are not installed ({folder})", hint=hint)
+    return folder
+
+
+def _lab_family(name: str, folder: Path) -> str:
+    return f"lab-{name}"  # each was trained from scratch: a lineage of its own
+
+
+HF = LocalBackend(_hub_or_folder, family_of)
+LAB = LocalBackend(_lab_folder, _lab_family)

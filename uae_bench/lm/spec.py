@@ -1,0 +1,85 @@
+"""Names of language models: `backend:name@revision`. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uae_bench.errors import BadInput
+from uae_bench.lm import LMS
+from uae_bench.prompts import PromptTemplate
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import LanguageModel
+    from uae_bench.lm.local import Dtype
+
+
+@dataclass(frozen=True, slots=True)
+class LmSpec:
+    """A language model by name; `revision` is "" where none was given. Nothing is loaded before `open`."""
+
+    backend: str
+    name: str
+    revision: str = ""
+
+    @property
+    def text(self) -> str:
+        """As a user writes it."""
+        return f"{self.backend}:{self.name}" + (f"@{self.revision}" if self.revision else "")
+
+    @property
+    def prompt(self) -> PromptTemplate:
+        """The template that suits the model: `instruct` where its tokenizer has a chat template, else `plain`.
+
+        Raises:
+            ModelUnavailable: the model's files are not here and cannot be fetched.
+        """
+        return LMS[self.backend].prompt(self.name, self.revision)
+
+    def identity(self, dtype: Dtype = "float32") -> Mapping[str, str]:
+        """What its answers depend on, for keys: backend, dtype, revision, sha256 of weights, tokenizer and config.
+
+        Raises:
+            ModelUnavailable: the model's files are not here and cannot be fetched.
+        """
+        identity = LMS[self.backend].identity(self.name, self.revision)
+        return {"backend": self.backend, "dtype": dtype, **identity}
+
+    def family(self) -> str:
+        """The lineage it descends from, or "unknown" (uae_bench.lm.families).
+
+        Raises:
+            ModelUnavailable: the model's files are not here and cannot be fetched.
+        """
+        return LMS[self.backend].family(self.name, self.revision)
+
+    def open(self, device: str = "cpu", dtype: Dtype = "float32") -> AbstractContextManager[LanguageModel]:
+        """The model, its memory given back on exit.
+
+        Raises:
+            ModelUnavailable: the model's files are not here, cannot be fetched, or cannot be loaded.
+        """
+        return LMS[self.backend].open(self.name, self.revision, device, dtype)
+
+
+def parse_lm(text: str) -> LmSpec:
+    """`hf:owner/name@revision`, `hf:path/to/folder`, `lab:llama`.
+
+    Raises:
+        BadInput: no backend, name or revision where the form has one.
+        UnknownName: no backend is called so.
+    """
+    backend, colon, name = text.partition(":")
+    if not colon or not backend or not name:
+        example = f"hf:{text.strip(':')}" if text.strip(":") else "hf:owner/name"
+        raise BadInput(f"{text!r} names no language model: its form is backend:name@revision", hint=f"e.g. {example}")
+    LMS[backend]
+    if Path(name).expanduser().exists() or "@" not in name:
+        return LmSpec(backend, name)
+    name, _, revision = name.rpartition("@")
+    if not name or not revision:
+        raise BadInput(f"{text!r} has an empty name or revision", hint="e.g. hf:owner/name@main")
+    return LmSpec(backend, name, revision)

@@ -1,0 +1,286 @@
+"""From likelihoods to utilities: what a passage is worth to a language model that has to answer a query. No torch.
+
+Stored is evidence, not a verdict: for each (query, passage, reference answer) the answer's summed log-probability and
+token count with the passage and without any (`UtilityRow`). Every definition is recomputed from that (methods.md §1;
+arXiv 2604.22722, Eq. 1). An unanswerable question has no rows, hence no utility.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from uae_bench.errors import BadInput, UnknownName
+from uae_bench.progress import SILENT, Progress
+from uae_bench.prompts import PromptTemplate, continuation
+from uae_bench.records import Answer, Likelihood, Passage, Query, UtilityRow
+from uae_bench.registry import nearest
+from uae_bench.store.digests import Json, digest_of
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import Pair, Scorer
+
+
+class Calls(Protocol):
+    """Results of planned batches by digest (`uae_bench.store.CallCache`)."""
+
+    def get(self, digest: str) -> list[Json] | None: ...
+
+    def put(self, digest: str, model: str, results: Sequence[Json]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UtilityItem:
+    """A query, a passage, and which of the query's reference answers: what one `UtilityRow` is about."""
+
+    query: str
+    passage: str
+    answer: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCounts:
+    """What labelling took, the same whether computed or remembered: a matter of the items, not of the run.
+
+    `calls` are distinct pairs of prompt and answer; `tokens` all their tokens; `computed_tokens` those read once
+    shared prefixes are read once; `truncated_tokens` were cut from passages to fit the model's window, in
+    `truncated_prompts` prompts; `backed_up_tokens` span the boundary between prompt and answer.
+    """
+
+    calls: int
+    tokens: int
+    computed_tokens: int
+    truncated_tokens: int
+    truncated_prompts: int
+    backed_up_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """Rows in the order of the items, and what they took."""
+
+    rows: tuple[UtilityRow, ...]
+    counts: LabelCounts
+
+
+def label_items(candidates: Mapping[str, Sequence[str]], answers: Mapping[str, Sequence[Answer]]) -> list[UtilityItem]:
+    """Every candidate of every query with every reference that can be scored: unanswerable and empty ones cannot."""
+    return [
+        UtilityItem(query, passage, index)
+        for query, passages in candidates.items()
+        for passage in passages
+        for index, answer in enumerate(answers.get(query, ()))
+        if answer.kind != "unanswerable" and answer.text.strip()
+    ]
+
+
+def label(
+    scorer: Scorer,
+    items: Sequence[UtilityItem],
+    *,
+    queries: Mapping[str, Query],
+    passages: Mapping[str, Passage],
+    answers: Mapping[str, Sequence[Answer]],
+    template: PromptTemplate,
+    model: Mapping[str, str],
+    calls: Calls,
+    progress: Progress = SILENT,
+) -> Labelling:
+    """Raw utility evidence for every item.
+
+    `model` is the scorer's identity (`LmSpec.identity`); with the pairs of a planned batch it is the batch's digest,
+    under which `calls` keeps the likelihoods: a batch that it holds is not computed.
+
+    Raises:
+        NotPossible: a question with its answer exceeds the model's window even without a passage.
+    """
+    prompts = _Prompts(scorer, template, queries, passages, answers)
+    given = [prompts.given(item) for item in items]
+    closed = [prompts.closed(item) for item in items]
+    pairs = list(dict.fromkeys([*given, *closed]))
+    plan = scorer.plan(pairs)
+    likelihoods: dict[Pair, Likelihood] = {}
+    for batch in progress.track(plan.batches, total=len(plan.batches), label="utility"):
+        part = [pairs[index] for index in batch]
+        likelihoods.update(zip(part, _remembered(scorer, part, model, calls), strict=True))
+    rows = tuple(
+        UtilityRow(
+            item.query,
+            item.passage,
+            item.answer,
+            given=likelihoods[with_passage],
+            closed_book=likelihoods[without],
+            answer_bytes=len(answers[item.query][item.answer].text.strip().encode()),
+        )
+        for item, with_passage, without in zip(items, given, closed, strict=True)
+    )
+    cut = prompts.cut
+    counts = LabelCounts(len(pairs), plan.tokens, plan.computed, sum(cut.values()), len(cut), plan.backed_up)
+    return Labelling(rows, counts)
+
+
+class _Prompts:
+    """Prompts of items, cut where they would exceed the window; `cut` holds the passage tokens cut per item."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        template: PromptTemplate,
+        queries: Mapping[str, Query],
+        passages: Mapping[str, Passage],
+        answers: Mapping[str, Sequence[Answer]],
+    ) -> None:
+        self._scorer, self._template = scorer, template
+        self._queries, self._passages, self._answers = queries, passages, answers
+        self.cut: dict[UtilityItem, int] = {}
+        self._frame_bytes = len("".join(scorer.tokenizer.frame("", "")).encode())
+
+    def given(self, item: UtilityItem) -> Pair:
+        return self._pair(item, [self._passages[item.passage]])
+
+    def closed(self, item: UtilityItem) -> Pair:
+        return self._pair(item, [])
+
+    def _pair(self, item: UtilityItem, passages: Sequence[Passage]) -> Pair:
+        from uae_bench.lm.base import fit_passages
+
+        query = self._queries[item.query].text
+        answer = continuation(self._answers[item.query][item.answer].text)
+        prompt = self._template.answering(query, passages)
+        if self._surely_fits(prompt + answer):
+            return prompt, answer
+        scorer = self._scorer
+        fitted = fit_passages(self._template, query, passages, answer, scorer.window, scorer.tokenizer)
+        if fitted.cut_tokens:
+            self.cut[item] = fitted.cut_tokens
+        return fitted.prompt, answer
+
+    def _surely_fits(self, text: str) -> bool:
+        """Whether counting is needless: tokens are at most as many as bytes, a begin token and its like aside."""
+        return len(text.encode()) + self._frame_bytes + 8 < self._scorer.window
+
+
+def _remembered(scorer: Scorer, pairs: Sequence[Pair], model: Mapping[str, str], calls: Calls) -> list[Likelihood]:
+    """Likelihoods of one planned batch, from the call cache or else from the model and then into the cache."""
+    digest = digest_of({"ask": "likelihood", "model": model, "pairs": [list(pair) for pair in pairs]})
+    found = calls.get(digest)
+    if found is None:
+        likelihoods = scorer.score_batch(pairs)
+        calls.put(digest, digest_of(model), [[value.logprob, value.tokens] for value in likelihoods])
+        return likelihoods
+    return [Likelihood(logprob, tokens) for logprob, tokens in cast("list[tuple[float, int]]", found)]
+
+
+def log_ratio(row: UtilityRow) -> float:
+    """Gain in the answer's mean log-probability when the passage is added, in nats per token. Negative: it hurts."""
+    return row.given.mean - row.closed_book.mean
+
+
+def inverse_perplexity(row: UtilityRow) -> float:
+    """exp of the answer's mean log-probability given the passage, in (0, 1] (arXiv 2604.22722, Eq. 1)."""
+    return math.exp(row.given.mean)
+
+
+def perplexity_reduction(row: UtilityRow) -> float:
+    """Perplexity of the answer without the passage minus with it; a passage that misleads costs without bound."""
+    return math.exp(-row.closed_book.mean) - math.exp(-row.given.mean)
+
+
+def nats_per_byte(row: UtilityRow) -> float:
+    """Gain in the answer's log-probability per UTF-8 byte: comparable between families, whose tokens differ."""
+    return (row.given.logprob - row.closed_book.logprob) / row.answer_bytes
+
+
+Definition = Callable[[UtilityRow], float]
+DEFINITIONS: Mapping[str, Definition] = {
+    "log-ratio": log_ratio,
+    "inverse-perplexity": inverse_perplexity,
+    "perplexity-reduction": perplexity_reduction,
+    "nats-per-byte": nats_per_byte,
+}
+
+
+def utilities(rows: Iterable[UtilityRow], definition: str = "log-ratio") -> dict[str, dict[str, float]]:
+    """Utility per query and passage: the mean over the reference answers. A query without rows does not appear.
+
+    Raises:
+        UnknownName: no definition is called so.
+        BadInput: one query, passage and answer stands in two rows.
+    """
+    if definition not in DEFINITIONS:
+        raise UnknownName(f"no utility is defined as {definition!r}", hint=nearest(definition, DEFINITIONS))
+    of_row = DEFINITIONS[definition]
+    values: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        answers = values[row.query][row.passage]
+        if row.answer in answers:
+            what = f"query {row.query!r}, passage {row.passage!r}, answer {row.answer}"
+            raise BadInput(f"two utility rows for {what}", hint="drop one: a mean must count each reference once")
+        answers[row.answer] = of_row(row)
+    return {
+        query: {passage: math.fsum(answers.values()) / len(answers) for passage, answers in passages.items()}
+        for query, passages in values.items()
+    }
+
+
+def teacher_distribution(scores: Sequence[float], lam: float) -> list[float]:
+    """softmax(lam * scores): the teacher that a student is trained to match (arXiv 2604.22722); lam multiplies."""
+    highest = max(lam * score for score in scores)
+    weights = [math.exp(lam * score - highest) for score in scores]
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
+
+
+def entropy(shares: Sequence[float]) -> float:
+    """Entropy of a distribution in nats: 0 for certainty, log(n) for indifference between n."""
+    return -math.fsum(share * math.log(share) for share in shares if share > 0)
+
+
+def write_rows(rows: Iterable[UtilityRow], path: Path) -> None:
+    """Rows as Parquet, one column per field; likelihoods as `<which>_logprob` (nats) and `<which>_tokens`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kept = list(rows)
+    columns = {
+        "query": pa.array([row.query for row in kept], pa.string()),
+        "passage": pa.array([row.passage for row in kept], pa.string()),
+        "answer": pa.array([row.answer for row in kept], pa.int32()),
+        "given_logprob": pa.array([row.given.logprob for row in kept], pa.float64()),
+        "given_tokens": pa.array([row.given.tokens for row in kept], pa.int32()),
+        "closed_book_logprob": pa.array([row.closed_book.logprob for row in kept], pa.float64()),
+        "closed_book_tokens": pa.array([row.closed_book.tokens for row in kept], pa.int32()),
+        "answer_bytes": pa.array([row.answer_bytes for row in kept], pa.int32()),
+    }
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def read_rows(path: Path) -> list[UtilityRow]:
+    """What `write_rows` wrote.
+
+    Raises:
+        BadInput: no such file, no Parquet, or other columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path).to_pylist()
+        return [
+            UtilityRow(
+                row["query"],
+                row["passage"],
+                row["answer"],
+                given=Likelihood(row["given_logprob"], row["given_tokens"]),
+                closed_book=Likelihood(row["closed_book_logprob"], row["closed_book_tokens"]),
+                answer_bytes=row["answer_bytes"],
+            )
+            for row in table
+        ]
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        hint = "uae-bench writes utilities.parquet; label again, or import the whole artifact"
+        raise BadInput(f"{path} holds no utility rows: {error}", hint=hint) from error
