@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tarfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -327,6 +329,20 @@ def test_no_space_left_is_a_store_error_that_keeps_its_cause(tmp_path: Path) -> 
     with pytest.raises(StoreError, match=r"the disk is full .*No space left") as caught:
         Store(tmp_path).make(key(), produce)
     assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("error", [OSError("200000 requested and 38384 written"), RuntimeError("unexpected pos 576")])
+def test_a_writer_that_loses_the_reason_is_understood_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def produce(folder: Path) -> None:
+        raise error  # numpy's and torch's words on a full disk
+
+    with pytest.raises(type(error)):
+        Store(tmp_path).make(key(), produce)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+    with pytest.raises(StoreError, match="the disk is full"):
+        Store(tmp_path).make(key(), produce)
 
 
 def test_a_user_file_that_cannot_be_read_is_not_blamed_on_the_store(tmp_path: Path) -> None:

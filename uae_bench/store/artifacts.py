@@ -101,7 +101,7 @@ class Store:
             if found is not None:
                 return found
             work = self._work(key.stage, key.digest)
-            with explained(work.parent), _cleared(work):
+            with _cleared(work), explained(work.parent):
                 work.mkdir(parents=True)
                 produce(work)
                 digest = write_manifest(work, key)
@@ -166,7 +166,7 @@ class Store:
                 digest; nothing is taken over then.
         """
         incoming = self.root / "import.work"
-        with self._locked("import", "import"), explained(self.root), _cleared(incoming):
+        with self._locked("import", "import"), _cleared(incoming), explained(self.root):
             archive.unpack(path, incoming)
             folders = [folder for stage in sorted(incoming.iterdir()) for folder in sorted(stage.iterdir())]
             for folder in folders:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from uae_bench.errors import StoreError, UaeBenchError
 
+_NOTHING_LEFT = 65_536  # bytes
 _FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -121,11 +123,22 @@ def _unwritable(error: BaseException | None, folder: Path) -> str | None:
             return f"{_FULL[error.errno]} ({error})"
         if isinstance(error, OSError) and error.errno in _REFUSED and _concerns(error, folder):
             return f"{_REFUSED[error.errno]} ({error})"
-        # Writers in native code (safetensors, torch) raise their own types and keep the system's words only.
-        if os.strerror(errno.ENOSPC) in str(error):
+        # Writers in native code raise their own types and keep the system's words (safetensors) or lose even those
+        # (numpy's short write, torch), so the disk itself is asked.
+        if os.strerror(errno.ENOSPC) in str(error) or (_reasonless(error) and _free(folder) < _NOTHING_LEFT):
             return f"{_FULL[errno.ENOSPC]} ({error})"
         error = error.__cause__ or error.__context__
     return None
+
+
+def _reasonless(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno is None)
+
+
+def _free(folder: Path) -> int:
+    """Bytes that may still be written where the folder is, or would be."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _concerns(error: OSError, folder: Path) -> bool:
