@@ -83,8 +83,6 @@ class TaskCard(CardModel):
     scorer: str | None = None
     generator: str | None = None
     held_out: tuple[str, ...] = ()
-    baseline: str = "dense"
-    definition: Literal["log-ratio", "inverse-perplexity", "perplexity-reduction"] = "log-ratio"
     definition: Definition = "log-ratio"
     measures: tuple[str, ...] = DEFAULT_MEASURES
     has_answers: bool = True
@@ -210,8 +208,8 @@ def _explain(kind: str, place: Iterable[str | int], message: str, model: type[Ba
 
 
 def _fields(model: type[BaseModel], tables: tuple[str, ...]) -> Iterable[str]:
-    inner = {"splits": SplitCard, "files": FileCard}.get(tables[0], model) if tables else model
-    return inner.model_fields
+    inner: dict[str, type[BaseModel]] = {"splits": SplitCard, "files": FileCard}
+    return (inner.get(tables[0], model) if tables else model).model_fields
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
@@ -51,6 +52,10 @@ def find(data: Path, reader: Reader) -> dict[str, Path]:
             raise BadInput(f"{data} holds several files for '{role}': {names}", hint="keep one, or name one file")
         elif matches:
             found[role] = matches[0]
+    if "data" in found:
+        return {"data": found["data"]}
+    if len(found) == 1 and found.keys() <= {"train", "dev"}:
+        return {"data": next(iter(found.values()))}  # nothing to test on: the one file is split by document
     missing = [role for role in reader.needs if not any(role in (name, name.split("/")[0]) for name in found)]
     if missing or not found:
         expected = "; ".join(f"{role}: {' or '.join(patterns)}" for role, patterns in reader.layout.items())
@@ -75,8 +80,11 @@ def verify(path: Path, sha256: str | None) -> None:
 
 def file_digest(path: Path) -> str:
     """sha256 of a file's bytes."""
-    with _opened(path, binary=True) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
@@ -84,12 +92,18 @@ def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    where = {"repo_id": file.repo, "filename": file.path, "repo_type": "dataset", "revision": file.revision}
+    def download(revision: str, *, cached: bool) -> Path:
+        return Path(
+            hf_hub_download(
+                str(file.repo), str(file.path), repo_type="dataset", revision=revision,
+                local_files_only=cached, etag_timeout=HUB_SECONDS,
+            )
+        )  # fmt: skip
+
     try:
-        path = Path(hf_hub_download(**where, local_files_only=True))
+        path = download(file.revision, cached=True)
     except EntryNotFoundError:
-        commit = hub_commit(card, role, file)
-        path = Path(hf_hub_download(**{**where, "revision": commit}, etag_timeout=HUB_SECONDS))
+        path = download(hub_commit(card, role, file), cached=False)
     verify(path, file.sha256)
     return path
 
@@ -150,6 +164,57 @@ def read_jsonl(path: Path, raw: RawTask) -> Iterator[tuple[str, dict[str, Any]]]
             raw.problem(where, "the line is not a JSON object", 'write {"id": ..., "text": ...}')
 
 
+def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(`file: row n`, row) of a Parquet file, streamed in batches.
+
+    Raises:
+        BadInput: not a Parquet file, or a damaged one.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        number = 0
+        with ParquetFile(path) as table:
+            for batch in table.iter_batches(batch_size=64):
+                for row in batch.to_pylist():
+                    yield f"{path}: row {number}", row
+                    number += 1
+    except (ArrowException, OSError) as error:
+        raise BadInput(f"{path} cannot be read as Parquet: {error}", hint="get the whole file again") from error
+
+
+def member(entry: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """`entry[name]`, which has to be of that kind.
+
+    Raises:
+        BadInput: naming the place and what it lacks.
+    """
+    if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
+        kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        raise BadInput(f"{where} has no '{name}' of type {kinds}", hint="compare with the layout that the reader names")
+    return entry[name]
+
+
+def read_csv(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """(`file: row n`, column -> cell) of a CSV file with a header (also gzipped), streamed; cells may hold newlines.
+
+    Raises:
+        BadInput: no header, or a row with more cells than the header.
+    """
+    csv.field_size_limit(2**31 - 1)
+    rows = csv.DictReader(_lines(path))
+    if not rows.fieldnames:
+        raise BadInput(f"{path} has no header line", hint="name the columns in the first line")
+    try:
+        for number, row in enumerate(rows, start=1):
+            if None in row:
+                raise BadInput(f"{path}: row {number} has more cells than the header", hint="quote cells with commas")
+            yield f"{path}: row {number}", row
+    except csv.Error as error:
+        raise BadInput(f"{path} is not valid CSV near line {rows.line_num}: {error}", hint="mend it") from error
+
+
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """(`file:line`, line without its end) of a text file (also gzipped), streamed."""
     for number, line in enumerate(_lines(path), start=1):
@@ -176,13 +241,15 @@ def _first_match(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
     return []
 
 
-def _opened(path: Path, *, binary: bool = False) -> IO[Any]:
+def _opened(path: Path) -> IO[str]:
     try:
-        if path.suffix == ".gz" and not binary:
-            return gzip.open(path, "rt", encoding="utf-8")
-        return path.open("rb") if binary else path.open(encoding="utf-8-sig")
+        return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
     except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", hint="check the path and its permissions") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> BadInput:
+    return BadInput(f"{path} cannot be read: {error.strerror}", hint="check the path and its permissions")
 
 
 def _text(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,17 +16,13 @@ from pydantic import ValidationError
 from uae_bench.errors import BadInput, NotPossible, UnknownName
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query, RetrievalView
 from uae_bench.registry import nearest
-from uae_bench.task.card import SplitCard, TaskCard, explained, load_card, override
+from uae_bench.task.card import TaskCard, explained, load_card, override
 from uae_bench.task.files import locate_files
 from uae_bench.task.readers import READERS
 from uae_bench.task.readers.raw import Note, RawTask
+from uae_bench.task.splitting import DEFAULT_SHARES, draw_splits
 
 Pools = Mapping[str, tuple[str, ...]] | None
-DEFAULT_SHARES = {
-    "train": SplitCard(use="train", share=0.7),
-    "dev": SplitCard(use="dev", share=0.1),
-    "test": SplitCard(use="test", share=0.2),
-}
 _NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 
 
@@ -163,7 +159,15 @@ def read_task(card: TaskCard, data: Path | None) -> Task:
     Raises:
         BadInput: files that cannot be found, fetched or used; the message names the first place and the count.
     """
-    raw = read_raw(card, data)
+    return sound(card, read_raw(card, data))
+
+
+def sound(card: TaskCard, raw: RawTask) -> Task:
+    """A task from raw parts, refused where they have problems.
+
+    Raises:
+        BadInput: naming the first place and how many more there are.
+    """
     if raw.problems:
         more = f" (and {len(raw.problems) - 1} more problems)" if len(raw.problems) > 1 else ""
         first = raw.problems[0]
@@ -207,26 +211,6 @@ def assembled(card: TaskCard, raw: RawTask) -> Task:
         qrels={key: dict(sorted(raw.qrels[key].items())) for key in sorted(raw.qrels)},
         notes=tuple(notes),
     )
-
-
-def draw_splits(queries: Iterable[Query], splits: Mapping[str, SplitCard], seed: int) -> dict[str, list[str]]:
-    """Query ids per split, whole documents together.
-
-    Documents stand in order of sha256("seed:document id") and are cut by their number at the rounded cumulative
-    shares. A query that belongs to no document is a document of its own.
-    """
-    by_document: dict[str, list[str]] = {}
-    for query in queries:
-        by_document.setdefault(query.document_id or query.id, []).append(query.id)
-    order = sorted(by_document, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
-    drawn: dict[str, list[str]] = {}
-    start, cumulative = 0, 0.0
-    for name, split in splits.items():
-        cumulative += split.share or 0.0
-        stop = round(cumulative * len(order))
-        drawn[name] = [query for document in order[start:stop] for query in by_document[document]]
-        start = stop
-    return drawn
 
 
 def content_digest(task: Task) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench.errors import BadInput
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query
-from uae_bench.task.files import read_json
+from uae_bench.task.files import member, read_json
 from uae_bench.task.readers.cutting import CutText, cut, locate
 from uae_bench.task.readers.raw import RawTask, Reader
 
@@ -82,12 +82,12 @@ def read(files: Mapping[str, Path], options: CutOptions) -> RawTask:
         split = None if role == "data" else role
         for where, article, paragraph, title in _paragraphs(path):
             document_id = _document_id(paragraph, title, f"{path.stem}-{article}")
-            text = _field(paragraph, "context", str, where)
+            text = member(paragraph, "context", str, where)
             context = add_context(
                 raw, text, options.words, document_id, title.replace("_", " "), where, places.get(document_id, 0)
             )
             places[document_id] = places.get(document_id, 0) + len(context.names)
-            for number, entry in enumerate(_field(paragraph, "qas", list, where)):
+            for number, entry in enumerate(member(paragraph, "qas", list, where)):
                 _add_question(raw, context, entry, f"{where}.qas[{number}]", split)
     note_offsets(raw)
     return raw
@@ -108,7 +108,7 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, int, dict[str, Any], str]]:
         )
     for article, entry in enumerate(content["data"]):
         place = f"{path}: data[{article}]"
-        for number, paragraph in enumerate(_field(entry, "paragraphs", list, place)):
+        for number, paragraph in enumerate(member(entry, "paragraphs", list, place)):
             yield f"{place}.paragraphs[{number}]", article, paragraph, str(entry.get("title") or "")
 
 
@@ -118,13 +118,13 @@ def _document_id(paragraph: dict[str, Any], title: str, fallback: str) -> str:
 
 
 def _add_question(raw: RawTask, context: Context, entry: dict[str, Any], where: str, split: str | None) -> None:
-    text = _field(entry, "question", str, where)
+    text = member(entry, "question", str, where)
     answers = entry.get("answers") or []
     impossible = bool(entry.get("is_impossible"))
     if not answers and not impossible:
         raw.problem(where, f"the question {text[:60]!r} has no answers", "add an answer, or mark it is_impossible")
         return
-    query = Query(str(_field(entry, "id", (str, int), where)), text.strip(), context.document_id)
+    query = Query(str(member(entry, "id", (str, int), where)), text.strip(), context.document_id)
     if not raw.add_query(query, where, split):
         return
     raw.annotations[query.id] = (
@@ -135,13 +135,7 @@ def _add_question(raw: RawTask, context: Context, entry: dict[str, Any], where: 
 
 
 def _answer(raw: RawTask, context: Context, entry: dict[str, Any], where: str) -> Annotation:
-    text = _field(entry, "text", str, where)
+    text = member(entry, "text", str, where)
     if not text.strip():
         raw.problem(where, "the answer is empty", "give it text or remove it")
-    return annotate(raw, context, text, int(_field(entry, "answer_start", int, where)))
-
-
-def _field(entry: Any, name: str, kind: Any, where: str) -> Any:
-    if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
-        raise BadInput(f"{where} has no usable '{name}'", hint="see the SQuAD layout: data, paragraphs, context, qas")
-    return entry[name]
+    return annotate(raw, context, text, int(member(entry, "answer_start", int, where)))

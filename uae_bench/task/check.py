@@ -1,0 +1,216 @@
+"""`task check`: everything that is wrong with a task, line by line, and what weakens it."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from uae_bench.errors import BadInput, CheckFailed
+from uae_bench.task.card import card_path, load_card
+from uae_bench.task.readers.raw import Problem
+from uae_bench.task.task import Split, Task, assembled, configured, read_raw
+
+FEW_DOCUMENTS = 20
+SHINGLE_WORDS = 13
+SAMPLED_OF = 4
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Two texts of different splits that share at least half of the later one's 13-word sequences."""
+
+    kind: str
+    first: str
+    second: str
+    splits: tuple[str, str]
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What `task check` found. `problems` make the task unusable; `warnings` weaken what can be concluded from it.
+
+    effective_documents: per split, (Σ n_d)² / Σ n_d² over the number n_d of its queries about each document: how many
+    documents with equally many queries would carry the same information.
+    """
+
+    name: str
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    effective_documents: Mapping[str, float] | None = None
+    duplicates: tuple[Duplicate, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the task can be used."""
+        return not self.problems
+
+    def lines(self) -> list[str]:
+        """The report, a finding per line."""
+        effective = [
+            f"effective documents of {split}: {value:.1f}" for split, value in (self.effective_documents or {}).items()
+        ]
+        return [
+            *(f"problem: {problem}" for problem in self.problems),
+            *(f"warning: {warning}" for warning in self.warnings),
+            *(f"note: {note}" for note in self.notes),
+            *self.sizes,
+            *effective,
+        ]
+
+
+def check_task(
+    name_or_card: str, *, data: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> CheckReport:
+    """Read a task as a run would, and report everything that is wrong or weak about it.
+
+    Raises:
+        UnknownName: no card of that name. What is wrong inside card or files is reported, not raised.
+    """
+    place = str(card_path(name_or_card))
+    try:
+        card = configured(load_card(name_or_card), overrides or {})
+        raw = read_raw(card, data)
+        report = CheckReport(card.name, tuple(raw.problems), notes=tuple(str(note) for note in raw.notes))
+        return report if raw.problems else inspected(assembled(card, raw))
+    except BadInput as error:
+        return CheckReport(name_or_card, (Problem(place, str(error), error.hint),))
+
+
+def inspected(task: Task) -> CheckReport:
+    """The report on a task whose files are sound."""
+    tested = [split for split in task.splits.values() if split.use == "test"]
+    effective = {split.name: effective_documents(task, split) for split in tested}
+    duplicates = near_duplicates(task)
+    return CheckReport(
+        name=task.name,
+        problems=(),
+        warnings=(*_weaknesses(task, effective), *_repetitions(duplicates)),
+        notes=tuple(str(note) for note in task.notes),
+        sizes=(
+            f"{len(task.passages)} passages in {len(task.documents)} documents, {len(task.queries)} queries",
+            *(f"split {split.name}: {len(split.queries)} queries for {split.use}" for split in task.splits.values()),
+        ),
+        effective_documents=effective,
+        duplicates=duplicates,
+    )
+
+
+def require(report: CheckReport) -> None:
+    """Nothing where the report is sound.
+
+    Raises:
+        CheckFailed: with the number of problems and the first of them.
+    """
+    if not report.ok:
+        first = report.problems[0]
+        raise CheckFailed(f"task {report.name} has {len(report.problems)} problems, the first: {first}", hint=first.fix)
+
+
+def effective_documents(task: Task, split: Split) -> float:
+    """(Σ n_d)² / Σ n_d² over queries per document; a query without a document is its own; 0 without queries."""
+    per_document = Counter(task.queries[query].document_id or f"query {query}" for query in split.queries)
+    total, squares = per_document.total(), sum(count**2 for count in per_document.values())
+    return total**2 / squares if squares else 0.0
+
+
+def near_duplicates(task: Task) -> tuple[Duplicate, ...]:
+    """Passages, and queries, that occur nearly alike in two splits: what is trained on may give away the test.
+
+    A passage belongs to the splits whose queries are about its document. Two passages are near-duplicates if half of
+    the later split's one's sequences of 13 words (a sample of a quarter of them, by hash) stand in the earlier split's
+    one; two queries, if their words are the same.
+    """
+    homes = _homes(task)
+    passages = _repeated(
+        "passage",
+        {
+            split: [one for name in sorted(documents) for one in task.documents.get(name, ())]
+            for split, documents in homes
+        },
+        {one.id: shingles(one.text) for one in task.passages.values()},
+    )
+    queries = _repeated(
+        "query",
+        {split.name: split.queries for split in task.splits.values()},
+        {one.id: frozenset({zlib.crc32(" ".join(_words(one.text)).encode())}) for one in task.queries.values()},
+    )
+    return (*passages, *queries)
+
+
+def shingles(text: str) -> frozenset[int]:
+    """Hashes of a text's sequences of 13 words, a quarter of them chosen by hash; of the whole where it is shorter."""
+    words = _words(text)
+    if len(words) <= SHINGLE_WORDS:
+        return frozenset({zlib.crc32(" ".join(words).encode())})
+    windows = (" ".join(words[at : at + SHINGLE_WORDS]) for at in range(len(words) - SHINGLE_WORDS + 1))
+    return frozenset(code for code in (zlib.crc32(window.encode()) for window in windows) if code % SAMPLED_OF == 0)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _homes(task: Task) -> list[tuple[str, set[str]]]:
+    """Documents per split, those of its queries."""
+    return [
+        (split.name, {document for query in split.queries if (document := task.queries[query].document_id)})
+        for split in task.splits.values()
+    ]
+
+
+def _repeated(
+    kind: str, members: Mapping[str, Sequence[str]], codes: Mapping[str, frozenset[int]]
+) -> Iterable[Duplicate]:
+    """Members of each split whose codes stand, half of them or more, in one member of an earlier split."""
+    seen: dict[int, list[tuple[str, str]]] = {}
+    for split, identities in members.items():
+        for identity in identities:
+            hits = Counter(other for code in codes[identity] for other in seen.get(code, ()))
+            if hits:
+                (home, first), count = hits.most_common(1)[0]
+                share = count / len(codes[identity])
+                if share >= 0.5 and first != identity:
+                    yield Duplicate(kind, first, identity, (home, split), share)
+        for identity in identities:
+            for code in codes[identity]:
+                seen.setdefault(code, []).append((split, identity))
+
+
+def _repetitions(duplicates: Sequence[Duplicate]) -> list[str]:
+    """One warning per kind and pair of splits, with an example."""
+    groups: dict[tuple[str, tuple[str, str]], list[Duplicate]] = {}
+    for one in duplicates:
+        groups.setdefault((one.kind, one.splits), []).append(one)
+    plural = {"passage": "passages", "query": "queries"}
+    return [
+        f"{len(found)} {plural[kind]} of {second} nearly repeat one of {first}, e.g. {found[0].second} and {found[0].first}"
+        for (kind, (first, second)), found in groups.items()
+    ]
+
+
+def _weaknesses(task: Task, effective: Mapping[str, float]) -> list[str]:
+    warnings = [
+        f"split {split} has {value:.1f} effective documents; below {FEW_DOCUMENTS} no difference is called significant"
+        for split, value in effective.items()
+        if value < FEW_DOCUMENTS
+    ]
+    if not effective:
+        warnings.append("no split is marked use = 'test'")
+    homes = Counter(document for _, documents in _homes(task) for document in documents)
+    shared = sorted(document for document, count in homes.items() if count > 1)
+    if shared:
+        warnings.append(f"{len(shared)} documents have queries in more than one split, e.g. {shared[0]}")
+    blind = [query for query in task.queries if not any(grade > 0 for grade in task.qrels.get(query, {}).values())]
+    if blind:
+        warnings.append(f"{len(blind)} queries have no relevant passage, e.g. {blind[0]}; ranking measures skip them")
+    empty = [split.name for split in task.splits.values() if not split.queries]
+    warnings += [f"split {name} has no queries" for name in empty]
+    return warnings

@@ -1,0 +1,219 @@
+"""A card for a user's own data: the layout is recognised, the splits drawn by hash, the sha256 of each file computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from uae_bench.errors import BadInput
+from uae_bench.task.card import TaskCard, parse_card, read_card, safe_name
+from uae_bench.task.files import file_digest, find, read_csv, read_json, read_jsonl
+from uae_bench.task.readers import READERS
+from uae_bench.task.readers.raw import RawTask
+from uae_bench.task.splitting import DEFAULT_SHARES
+from uae_bench.task.task import read_raw, sound
+
+CSV_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "question": ("question", "query", "q"),
+    "answer": ("answer", "answers", "reference", "a"),
+    "context": ("context", "text", "passage", "document_text"),
+    "id": ("id", "question_id", "query_id", "qid"),
+    "document": ("document", "document_id", "doc_id", "title"),
+}
+"""Column names that are recognised without being named, per option of the CSV reader."""
+
+ANSWER_MEASURES = (
+    "Success@1", "Success@5", "R@5", "nDCG@10", "AP", "RR", "ExpUtil@1", "uNDCG@10", "TokenF1", "EM", "Lift", "Harm",
+)  # fmt: skip
+RANKING_MEASURES = ("nDCG@10", "R@10", "R@100", "AP", "RR", "Success@1")
+
+
+def new_card(
+    name: str, source: Path, folder: Path, *, columns: Mapping[str, str] | None = None, seed: int = 0
+) -> tuple[Path, TaskCard]:
+    """Write `folder/NAME.toml`, a card that works at once, for data that stays where it is.
+
+    `columns` names the columns of a CSV (question, answer, context, id, document) where their names are not the usual
+    ones; `seed` is that of the 70/10/20 split by document hash. The card is returned with its path.
+
+    Raises:
+        BadInput: the name cannot name a folder, the card exists, the layout is not recognised or the data unusable.
+    """
+    if name != safe_name(name):
+        raise BadInput(f"{name!r} cannot name a task", hint=f"use letters, digits, '.', '_', '-': {safe_name(name)}")
+    path = folder / f"{name}.toml"
+    if path.exists():
+        raise BadInput(f"the card {path} exists", hint="choose another name, or remove the card first")
+    content = _content(name, source, columns or {}, seed)
+    raw = read_raw(parse_card(content, str(path)), None)
+    content["splits"] = _splits(raw)
+    task = sound(parse_card(content, str(path)), raw)
+    asked_about = {query.document_id for query in task.queries.values()}
+    content["pool"] = "document" if asked_about <= task.documents.keys() else "corpus"
+    content["has_answers"] = task.has_answers
+    content["measures"] = list(ANSWER_MEASURES if task.has_answers else RANKING_MEASURES)
+    found = find(Path(content["data"]), READERS[content["reader"]])
+    content["files"] = {role: {"sha256": file_digest(file)} for role, file in found.items()}
+    content["data"] = _relative(source, folder)
+    write_card(path, content)
+    return path, read_card(path)
+
+
+def detect(source: Path) -> str:
+    """The reader for a file or folder: beir, csv, jsonl, newsqa, qasper or squad.
+
+    Raises:
+        BadInput: nothing there, or no layout that a reader knows.
+    """
+    if source.is_dir():
+        names = {path.name.removesuffix(".gz") for path in source.iterdir()}
+        if {"corpus.jsonl", "queries.jsonl"} <= names:
+            return "beir"
+        if {"passages.jsonl", "queries.jsonl"} <= names:
+            return "jsonl"
+        candidates = sorted(
+            path for path in source.iterdir() if path.suffix in (".json", ".csv", ".parquet", ".gz", ".jsonl")
+        )
+        layouts = {detect(path) for path in candidates}
+        if len(layouts) == 1:
+            return layouts.pop()
+        found = ", ".join(sorted(layouts)) or "no data file"
+        raise BadInput(f"the folder {source} shows no layout by itself ({found})", hint=_EXPECTED)
+    if not source.is_file():
+        raise BadInput(f"there is no file or folder {source}", hint="check the path given with --from")
+    return _detect_file(source)
+
+
+def to_toml(content: Mapping[str, Any]) -> str:
+    """A table as TOML: scalars and arrays first, then its tables, in the order given."""
+    return "\n".join(_lines(content, ())) + "\n"
+
+
+_EXPECTED = (
+    "known: SQuAD JSON, QASPER (JSON, JSONL, Parquet), NewsQA (combined JSON or CSV, MRQA JSONL), a CSV with a question "
+    "per row, a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), a folder with passages.jsonl and queries.jsonl"
+)
+
+
+def _detect_file(path: Path) -> str:
+    suffixes = path.suffixes
+    if ".parquet" in suffixes:
+        return "qasper"
+    if ".csv" in suffixes:
+        _, row = next(read_csv(path), ("", {}))
+        return "newsqa" if "answer_char_ranges" in row else "csv"
+    if ".jsonl" in suffixes:
+        raw = RawTask()
+        first = next((entry for _, entry in read_jsonl(path, raw)), {})
+        if raw.problems:
+            raise BadInput(str(raw.problems[0]), hint="get the whole file again")
+        if "header" in first or "detected_answers" in json.dumps(first):
+            return "newsqa"
+        if {"full_text", "qas"} <= first.keys():
+            return "qasper"
+        raise BadInput(f"{path} is JSONL of no known layout (keys {', '.join(first)})", hint=_EXPECTED)
+    return _detect_json(path, read_json(path))
+
+
+def _detect_json(path: Path, content: Any) -> str:
+    data = content.get("data") if isinstance(content, dict) else None
+    first = data[0] if isinstance(data, list) and data else None
+    if isinstance(first, dict) and "paragraphs" in first:
+        return "squad"
+    if isinstance(first, dict) and "storyId" in first:
+        return "newsqa"
+    if isinstance(content, dict) and any(isinstance(one, dict) and "full_text" in one for one in content.values()):
+        return "qasper"
+    raise BadInput(f"{path} is JSON of no known layout", hint=_EXPECTED)
+
+
+def _content(name: str, source: Path, columns: Mapping[str, str], seed: int) -> dict[str, Any]:
+    """The card's table with what can be told before the data is read; `data` is absolute."""
+    reader = detect(source)
+    if columns and reader != "csv":
+        raise BadInput(f"columns are named, but {source} is read as {reader}, not as CSV", hint="leave them out")
+    return {
+        "name": name,
+        "title": f"{name}, from {source.name}",
+        "license": "not stated",
+        "reader": reader,
+        "data": str(source.expanduser().resolve()),
+        "split_seed": seed,
+        "pool": "document",
+        "depth": 50,
+        "context_size": 3,
+        "encoder": "minilm",
+        "scorer": "lab:lfm2",
+        "generator": "lab:lfm2",
+        "held_out": ["lab:llama", "lab:neox"],
+        "options": _csv_options(source, columns) if reader == "csv" else {},
+        "splits": {split: dict(drawn) for split, drawn in DEFAULT_SHARES.items()},
+    }
+
+
+def _splits(raw: RawTask) -> dict[str, dict[str, Any]]:
+    """The splits that the files assign, where one is for testing; else 70/10/20 by document hash."""
+    if "test" in raw.splits and raw.splits.keys() <= DEFAULT_SHARES.keys():
+        return {split: {"use": split} for split in DEFAULT_SHARES if split in raw.splits}
+    return {split: dict(drawn) for split, drawn in DEFAULT_SHARES.items()}
+
+
+def _csv_options(source: Path, columns: Mapping[str, str]) -> dict[str, str]:
+    _, row = next(read_csv(source), ("", {}))
+    unknown = sorted(columns.keys() - CSV_COLUMNS.keys())
+    if unknown:
+        raise BadInput(f"{unknown[0]!r} is no column to name", hint=f"known: {', '.join(CSV_COLUMNS)}")
+    lower = {name.lower(): name for name in row}
+    options = {}
+    for option, usual in CSV_COLUMNS.items():
+        found = columns.get(option) or next((lower[name] for name in usual if name in lower), None)
+        if found:
+            options[option] = found
+        elif option in ("question", "answer", "context"):
+            raise BadInput(
+                f"{source} has no column that is the {option} (columns: {', '.join(row)})",
+                hint=f"name it: {option}=COLUMN",
+            )
+    return options
+
+
+def _relative(source: Path, folder: Path) -> str:
+    """`source` as seen from the card's folder where it lies below it, else absolute."""
+    resolved, home = source.expanduser().resolve(), folder.resolve()
+    return str(resolved.relative_to(home)) if resolved.is_relative_to(home) else str(resolved)
+
+
+def write_card(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a card's table, empty tables and unset keys left out.
+
+    Raises:
+        BadInput: the folder or file cannot be written.
+    """
+    kept = {key: value for key, value in content.items() if value not in (None, {}, "")}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(to_toml(kept), encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"the card {path} cannot be written: {error.strerror}", hint="choose another folder") from error
+
+
+def _lines(table: Mapping[str, Any], place: tuple[str, ...]) -> list[str]:
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            inner = (*place, _key(key))
+            body = _lines(value, inner)
+            simple = any(not isinstance(one, Mapping) for one in value.values())
+            lines += ["", f"[{'.'.join(inner)}]", *body] if simple else body
+    return lines
+
+
+def _key(text: str) -> str:
+    return text if text.replace("-", "").replace("_", "").isalnum() and text.isascii() else json.dumps(text)
+
+
+def _value(value: Any) -> str:
+    """JSON's strings, numbers, booleans and arrays of them are TOML's."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,180 @@
+"""NewsQA (Trischler et al. 2017): the original combined JSON or CSV, and the MRQA 2019 build (JSONL, gzipped or not).
+
+No build may be redistributed with its CNN stories: the user supplies the files. All are cut alike, into passages of
+100 whitespace words without overlap, and a story is named by a hash of its words, so the same text is the same
+document in each. In the original, the reference is the consensus answer (worked out for the CSV as the dataset's
+authors do for the JSON), end offsets are exclusive, and questions that annotators call bad are dropped and counted.
+In MRQA, spans include their last character and context markers such as [PAR] are no words; it has no test file, so
+its dev file serves as test and a tenth of its training stories, by hash, as dev.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from uae_bench.errors import BadInput
+from uae_bench.records import UNANSWERABLE, Annotation, Answer, Query
+from uae_bench.task.card import SplitCard
+from uae_bench.task.files import member, read_csv, read_json, read_jsonl
+from uae_bench.task.readers.raw import RawTask, Reader
+from uae_bench.task.readers.squad import Context, CutOptions, add_context, annotate, note_offsets
+from uae_bench.task.splitting import draw_splits
+
+NO_ANSWER, BAD_QUESTION = "none", "bad_question"
+_MARKER = re.compile(r"\[(?:TLE|DOC|PAR)\]")
+_SPAN = re.compile(r"(\d+):(\d+)")
+_MRQA_SPLITS = {"train": SplitCard(use="train", share=0.9), "dev": SplitCard(use="dev", share=0.1)}
+
+
+def read(files: Mapping[str, Path], options: CutOptions) -> RawTask:
+    """One original file (`data`), or MRQA files (`train`, `dev`, `test`; a single one is `data`)."""
+    raw = RawTask()
+    stories = Stories(raw, options.words)
+    for role, path in files.items():
+        if ".jsonl" in path.suffixes:
+            _read_mrqa(stories, path, None if role == "data" else role)
+        elif path.suffix == ".csv":
+            _read_csv(stories, path)
+        else:
+            _read_json(stories, path)
+    if raw.splits.keys() == {"train", "dev"}:
+        _dev_serves_as_test(raw)
+    note_offsets(raw)
+    raw.note("bad-questions", "questions that annotators call bad, dropped")
+    raw.note("repeated-questions", "questions that repeat an earlier one of the same story, dropped")
+    raw.note("dev-as-test", "queries of the dev file, which serves as test; a tenth of the training stories is dev")
+    return raw
+
+
+READER = Reader(
+    read=read,
+    layout={
+        "data": ("combined-newsqa-data-v*.json", "combined-newsqa-data-v*.csv"),
+        "train": ("train/NewsQA.jsonl*", "*train*.jsonl*"),
+        "dev": ("dev/NewsQA.jsonl*", "*dev*.jsonl*"),
+        "test": ("test/NewsQA.jsonl*", "*test*.jsonl*"),
+    },
+    options=CutOptions,
+)
+
+
+class Stories:
+    """The stories met so far: each text is cut once, however many lines ask about it."""
+
+    def __init__(self, raw: RawTask, words: int) -> None:
+        self.raw = raw
+        self._words = words
+        self._known: dict[str, Context] = {}
+
+    def context(self, text: str, where: str) -> Context:
+        """The cut story; markers become blanks, so that offsets hold."""
+        blank = _MARKER.sub(lambda found: " " * len(found.group()), text)
+        identity = hashlib.sha256(" ".join(blank.split()).encode()).hexdigest()[:16]
+        if identity not in self._known:
+            self._known[identity] = add_context(self.raw, blank, self._words, identity, "", where, 0)
+        return self._known[identity]
+
+    def ask(self, context: Context, text: str, verdict: str, split: str | None, where: str) -> None:
+        """Keep a question of the original build with its consensus: `start:end`, `none` or `bad_question`."""
+        if verdict == BAD_QUESTION:
+            self.raw.count("bad-questions")
+            return
+        digest = hashlib.sha256(f"{context.document_id}\n{text}".encode()).hexdigest()
+        query = Query(digest[:16], text.strip(), context.document_id)
+        if query.id in self.raw.queries:
+            self.raw.count("repeated-questions")
+        elif self.raw.add_query(query, where, split):
+            self.raw.annotations[query.id] = (_consensus(self.raw, context, verdict, where),)
+
+
+def verdict_of(ranges: str, votes: Mapping[str, int], bad: float) -> str:
+    """The consensus of a CSV row: `start:end`, `none` or `bad_question`.
+
+    Where validators voted, the answer with most votes, if it has at least half of them; else the span that most
+    answerers chose. Without such a span the question is bad if at least half call it so (`bad`), else unanswerable.
+    `ranges` is the column `answer_char_ranges`: answerers apart by `|`, spans of one of them by `,`.
+    """
+    chosen = Counter(votes) if votes else Counter(span for one in ranges.split("|") for span in one.split(","))
+    best, count = chosen.most_common(1)[0] if chosen else (NO_ANSWER, 0)
+    if _SPAN.fullmatch(best) and (not votes or 2 * count >= sum(votes.values())):
+        return best
+    return BAD_QUESTION if bad >= 0.5 else NO_ANSWER
+
+
+def _read_mrqa(stories: Stories, path: Path, split: str | None) -> None:
+    raw = stories.raw
+    for where, line in read_jsonl(path, raw):
+        if "header" in line:
+            continue
+        context = stories.context(member(line, "context", str, where), where)
+        for entry in member(line, "qas", list, where):
+            query = Query(member(entry, "qid", str, where), member(entry, "question", str, where), context.document_id)
+            spans = [
+                member(found, "char_spans", list, where)[0]
+                for found in member(entry, "detected_answers", list, where)
+            ]  # fmt: skip
+            if not spans:
+                raw.problem(where, f"the question {query.id} has no answers", "remove it")
+            elif raw.add_query(query, where, split):
+                text = context.cut.text
+                raw.annotations[query.id] = tuple(annotate(raw, context, text[a : b + 1], a) for a, b in spans)
+
+
+def _dev_serves_as_test(raw: RawTask) -> None:
+    raw.count("dev-as-test", len(raw.splits["dev"]))
+    drawn = draw_splits((raw.queries[query] for query in raw.splits["train"]), _MRQA_SPLITS, 0)
+    raw.splits = {**drawn, "test": raw.splits["dev"]}
+
+
+def _read_json(stories: Stories, path: Path) -> None:
+    for number, story in enumerate(member(read_json(path), "data", list, str(path))):
+        where = f"{path}: data[{number}]"
+        context = stories.context(_story_text(story.get("text"), where), where)
+        for place, entry in enumerate(member(story, "questions", list, where)):
+            spot = f"{where}.questions[{place}]"
+            consensus = member(entry, "consensus", dict, spot)
+            verdict = BAD_QUESTION if consensus.get("badQuestion") else NO_ANSWER
+            if "s" in consensus and "e" in consensus:
+                verdict = f"{consensus['s']}:{consensus['e']}"
+            stories.ask(context, member(entry, "q", str, spot), verdict, story.get("type"), spot)
+
+
+def _read_csv(stories: Stories, path: Path) -> None:
+    for where, row in read_csv(path):
+        context = stories.context(_story_text(row.get("story_text"), where), where)
+        votes = _votes(row.get("validated_answers") or "", where)
+        bad = row.get("is_question_bad") or "?"
+        verdict = verdict_of(row.get("answer_char_ranges") or "", votes, 0.0 if bad == "?" else float(bad))
+        stories.ask(context, member(row, "question", str, where), verdict, None, where)
+
+
+def _story_text(text: Any, where: str) -> str:
+    if not isinstance(text, str) or not text.strip():
+        raise BadInput(
+            f"{where} has no story text: the questions alone are not enough",
+            hint="combine them with the CNN stories as the NewsQA repository describes, then name the combined file",
+        )
+    return text
+
+
+def _votes(text: str, where: str) -> dict[str, int]:
+    try:
+        return {str(answer): int(count) for answer, count in json.loads(text or "{}").items()}
+    except (ValueError, AttributeError) as error:
+        raise BadInput(f"{where}: the column validated_answers is not a JSON object: {text[:60]!r}") from error
+
+
+def _consensus(raw: RawTask, context: Context, verdict: str, where: str) -> Annotation:
+    if verdict == NO_ANSWER:
+        return Annotation(Answer(UNANSWERABLE, "unanswerable"), ())
+    start, end = (int(offset) for offset in verdict.split(":"))
+    if not context.cut.text[start:end].strip():
+        raw.problem(where, f"the consensus {verdict} lies outside the story", "combine questions and stories again")
+        return Annotation(Answer("", "extractive"), ())
+    return annotate(raw, context, context.cut.text[start:end], start)
