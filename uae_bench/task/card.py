@@ -215,7 +215,7 @@ def _fields(model: type[BaseModel], tables: tuple[str, ...]) -> Iterable[str]:
 @cache
 def _shipped() -> Path:
     """The folder of cards: of the checkout, or where a wheel put its data files (found through its own record)."""
-    if _CHECKOUT.is_dir():
+    if (_CHECKOUT / "lab.toml").is_file():
         return _CHECKOUT
     try:
         recorded = files("uae-bench") or []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Two texts of different splits that share at least half of the later one's 13-word sequences."""
+    """`second` nearly repeats another split: `share` of its 13-word sequences stand there, most of them in `first`."""
 
     kind: str
     first: str
@@ -124,34 +124,31 @@ def effective_documents(task: Task, split: Split) -> float:
 def near_duplicates(task: Task) -> tuple[Duplicate, ...]:
     """Passages, and queries, that occur nearly alike in two splits: what is trained on may give away the test.
 
-    A passage belongs to the splits whose queries are about its document. Two passages are near-duplicates if half of
-    the later split's one's sequences of 13 words (a sample of a quarter of them, by hash) stand in the earlier split's
-    one; two queries, if their words are the same.
+    A passage belongs to the splits whose queries are about its document. It is a near-duplicate if at least half of
+    its sequences of 13 words (of a quarter of them, chosen by hash) stand in passages of earlier splits; a query, if a
+    query of an earlier split has the same words.
     """
-    homes = _homes(task)
-    passages = _repeated(
-        "passage",
-        {
-            split: [one for name in sorted(documents) for one in task.documents.get(name, ())]
-            for split, documents in homes
-        },
-        {one.id: shingles(one.text) for one in task.passages.values()},
-    )
-    queries = _repeated(
-        "query",
-        {split.name: split.queries for split in task.splits.values()},
-        {one.id: frozenset({zlib.crc32(" ".join(_words(one.text)).encode())}) for one in task.queries.values()},
-    )
-    return (*passages, *queries)
+    passages = {
+        split: [(one, task.passages[one].text) for name in sorted(documents) for one in task.documents.get(name, ())]
+        for split, documents in _homes(task)
+    }
+    queries = {
+        split.name: [(query, task.queries[query].text) for query in split.queries] for split in task.splits.values()
+    }
+    return (*_repeated("passage", passages, shingles), *_repeated("query", queries, _whole))
 
 
 def shingles(text: str) -> frozenset[int]:
     """Hashes of a text's sequences of 13 words, a quarter of them chosen by hash; of the whole where it is shorter."""
     words = _words(text)
     if len(words) <= SHINGLE_WORDS:
-        return frozenset({zlib.crc32(" ".join(words).encode())})
+        return _whole(text)
     windows = (" ".join(words[at : at + SHINGLE_WORDS]) for at in range(len(words) - SHINGLE_WORDS + 1))
     return frozenset(code for code in (zlib.crc32(window.encode()) for window in windows) if code % SAMPLED_OF == 0)
+
+
+def _whole(text: str) -> frozenset[int]:
+    return frozenset({zlib.crc32(" ".join(_words(text)).encode())})
 
 
 def _words(text: str) -> list[str]:
@@ -167,21 +164,20 @@ def _homes(task: Task) -> list[tuple[str, set[str]]]:
 
 
 def _repeated(
-    kind: str, members: Mapping[str, Sequence[str]], codes: Mapping[str, frozenset[int]]
-) -> Iterable[Duplicate]:
-    """Members of each split whose codes stand, half of them or more, in one member of an earlier split."""
-    seen: dict[int, list[tuple[str, str]]] = {}
-    for split, identities in members.items():
-        for identity in identities:
-            hits = Counter(other for code in codes[identity] for other in seen.get(code, ()))
-            if hits:
-                (home, first), count = hits.most_common(1)[0]
-                share = count / len(codes[identity])
-                if share >= 0.5 and first != identity:
-                    yield Duplicate(kind, first, identity, (home, split), share)
-        for identity in identities:
-            for code in codes[identity]:
-                seen.setdefault(code, []).append((split, identity))
+    kind: str, members: Mapping[str, Sequence[tuple[str, str]]], codes_of: Callable[[str], frozenset[int]]
+) -> Iterator[Duplicate]:
+    """Members (id, text) of each split of whose codes half or more stand in earlier splits."""
+    owners: dict[int, tuple[str, str]] = {}
+    for split, texts in members.items():
+        coded = [(identity, codes_of(text)) for identity, text in texts]
+        for identity, codes in coded:
+            hits = Counter(owner for code in codes if (owner := owners.get(code)))
+            if hits and 2 * hits.total() >= len(codes):
+                (home, first), _ = hits.most_common(1)[0]
+                yield Duplicate(kind, first, identity, (home, split), hits.total() / len(codes))
+        for identity, codes in coded:
+            for code in codes:
+                owners.setdefault(code, (split, identity))
 
 
 def _repetitions(duplicates: Sequence[Duplicate]) -> list[str]:
@@ -191,7 +187,7 @@ def _repetitions(duplicates: Sequence[Duplicate]) -> list[str]:
         groups.setdefault((one.kind, one.splits), []).append(one)
     plural = {"passage": "passages", "query": "queries"}
     return [
-        f"{len(found)} {plural[kind]} of {second} nearly repeat one of {first}, e.g. {found[0].second} and {found[0].first}"
+        f"{len(found)} {plural[kind]} of {second} nearly repeat {first}, e.g. {found[0].second} and {found[0].first}"
         for (kind, (first, second)), found in groups.items()
     ]
 

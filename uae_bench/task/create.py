@@ -1,4 +1,4 @@
-"""A card for a user's own data: the layout is recognised, the splits drawn by hash, the sha256 of each file computed."""
+"""A card for a user's own data: layout recognised, splits drawn by hash, the sha256 of each file computed."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def to_toml(content: Mapping[str, Any]) -> str:
 
 
 _EXPECTED = (
-    "known: SQuAD JSON, QASPER (JSON, JSONL, Parquet), NewsQA (combined JSON or CSV, MRQA JSONL), a CSV with a question "
-    "per row, a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), a folder with passages.jsonl and queries.jsonl"
+    "known: SQuAD JSON; QASPER JSON, JSONL or Parquet; NewsQA's combined JSON or CSV, or MRQA JSONL; a CSV with a "
+    "question per row; a BEIR folder (corpus.jsonl, queries.jsonl, qrels/); passages.jsonl and queries.jsonl"
 )
 
 
