@@ -1,6 +1,7 @@
 """The stages in order, one function each: nouns in, nouns out.
 
     read -> pool -> retrieve -> label -> train -> retrieve -> generate -> evaluate -> compare
+                       time
 
 Nothing here knows of files, keys or arguments: `experiment` wraps each stage in a key and keeps what it made.
 Every function works alone in a notebook.
@@ -8,31 +9,209 @@ Every function works alone in a notebook.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from uae_bench import metrics, significance
 from uae_bench.errors import NotPossible
+from uae_bench.generation import generate_answers
+from uae_bench.lm.base import Generator, Sampling, Scorer
+from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
-from uae_bench.records import (
-    GenerationRecord,
-    Passage,
-    Query,
-    RetrievalView,
-    Run,
-    TrainingSet,
-    UtilityRow,
-    Value,
-)
-from uae_bench.task.pool import document_pools, hard_pools
+from uae_bench.records import Comparison, GenerationRecord, RetrievalView, Run, TrainingSet, Value
+from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
+from uae_bench.utility import Calls, Labelling, label_items
+from uae_bench.utility import label as label_utilities
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import Generator, Sampling, Scorer
-    from uae_bench.metrics.measure import Judged, Measure
-    from uae_bench.progress import Progress
-    from uae_bench.retrieval.component import Reranker, Resources, Retriever
+    from pydantic import BaseModel
+
+    from uae_bench.metrics import Judged, Measure
+    from uae_bench.retrieval.chain import Chain
+    from uae_bench.retrieval.component import Resources
     from uae_bench.systems.trainer import Trainer
-    from uae_bench.utility import Calls
 
 Pools = Mapping[str, tuple[str, ...]] | None
+"""The passages that each query may retrieve; None = the whole corpus."""
+
+
+def read(name: str, *, data: Path | None = None, overrides: Mapping[str, object] | None = None) -> Task:
+    """A task by the name or path of its card."""
+    return load_task(name, data=data, overrides=overrides or {})
+
+
+def pool(task: Task, split: str, kind: str) -> Pools:
+    """What each query of a split may retrieve: its own `document`, or the whole `corpus`."""
+    return None if kind == "corpus" else document_pools(task, split)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """A run and what its making tells beside it (passages truncated, queries without a known term ...)."""
+
+    run: Run
+    facts: Mapping[str, float]
+
+
+def retrieve(chain: Chain, view: RetrievalView, *, depth: int) -> Retrieved:
+    """What a system finds: its first stage searches, each reranker then orders anew, `depth` passages per query."""
+    searcher = chain.first.prepare(view)
+    encoded = searcher.encode(view.queries)
+    run = Run(chain.name, depth, searcher.search(view.queries, encoded, depth=depth))
+    for reranker in chain.rerankers:
+        run = reranker.rerank(view, run, depth=depth)
+    return Retrieved(Run(chain.name, depth, run.rankings), searcher.facts(encoded, depth=depth))
+
+
+def time_queries(chain: Chain, view: RetrievalView, *, depth: int, sample: int = 64) -> dict[str, list[float]]:
+    """Seconds per query, one query at a time, warm, over the first `sample` queries: encode, search, each reranker.
+
+    Indexing is not in it: passages are encoded before the clock starts.
+    """
+    searcher = chain.first.prepare(view)
+    queries = view.queries[:sample]
+    searcher.search(queries[:1], searcher.encode(queries[:1]), depth=depth)
+    seconds: dict[str, list[float]] = {"encode": [], "search": []}
+    for query in queries:
+        started = time.perf_counter()
+        encoded = searcher.encode([query])
+        between = time.perf_counter()
+        found = searcher.search([query], encoded, depth=depth)
+        seconds["encode"].append(between - started)
+        seconds["search"].append(time.perf_counter() - between)
+        run = Run(chain.name, depth, found)
+        for place, reranker in enumerate(chain.rerankers, start=1):
+            alone = RetrievalView(view.passages, (query,), view.pools)
+            started = time.perf_counter()
+            run = reranker.rerank(alone, run, depth=depth)
+            seconds.setdefault(f"rerank {place}", []).append(time.perf_counter() - started)
+    return seconds
+
+
+def label(
+    scorer: Scorer,
+    task: Task,
+    candidates: Mapping[str, Sequence[str]],
+    *,
+    template: PromptTemplate,
+    model: Mapping[str, str],
+    calls: Calls,
+    progress: Progress = SILENT,
+) -> Labelling:
+    """Raw utilities of every candidate passage (ids by query id) for every reference answer of its query.
+
+    A query whose only answer is that there is none has no utility and no rows. `model` is the scorer's identity,
+    under which finished batches are found again in `calls`.
+    """
+    answers = {query: task.answers(query) for query in candidates}
+    return label_utilities(
+        scorer,
+        label_items(candidates, answers),
+        queries=task.queries,
+        passages=task.passages,
+        answers=answers,
+        template=template,
+        model=model,
+        calls=calls,
+        progress=progress,
+    )
+
+
+def training_set(
+    task: Task, train: Sequence[str], dev: Sequence[str], candidates: Run, utilities: Mapping[str, Mapping[str, float]]
+) -> TrainingSet:
+    """What a trainer is handed: queries by split, their candidates, utilities, and marked evidence.
+
+    Raises:
+        NotPossible: a query stands in a split that its card does not mark for training (train) or choice (dev).
+    """
+    allowed = {query for split in task.splits.values() if split.use == "train" for query in split.queries}
+    barred = [query for query in train if query not in allowed]
+    tested = {query for split in task.splits.values() if split.use == "test" for query in split.queries}
+    barred += [query for query in dev if query in tested]
+    if barred:
+        raise NotPossible(
+            f"the query {barred[0]!r} of {task.name} is not for training", hint="train on another task: --train-task"
+        )
+    known = {*train, *dev}
+    return TrainingSet(
+        passages=task.passages,
+        train=tuple(task.queries[query] for query in train),
+        dev=tuple(task.queries[query] for query in dev),
+        candidates=candidates,
+        utilities=utilities,
+        evidence={query: task.evidence(query) for query in known},
+    )
+
+
+def train(
+    trainer: Trainer, data: TrainingSet, options: BaseModel, encoder: str, seed: int, out: Path, resources: Resources
+) -> None:
+    """A trained bi-encoder in the folder `out`."""
+    trainer.train(data, options, encoder, seed, out, resources)
+
+
+def generate(
+    generator: Generator,
+    task: Task,
+    contexts: Mapping[str, Sequence[str]],
+    *,
+    template: PromptTemplate,
+    sampling: Sampling,
+    model: Mapping[str, str],
+    calls: Calls,
+    progress: Progress = SILENT,
+) -> list[GenerationRecord]:
+    """What the generator answers to each query from its context (passage ids, best first; none means closed book)."""
+    return generate_answers(
+        generator,
+        contexts,
+        queries=task.queries,
+        passages=task.passages,
+        template=template,
+        sampling=sampling,
+        model=model,
+        calls=calls,
+        progress=progress,
+    )
+
+
+def evaluate(measures: Sequence[Measure], judged: Judged) -> list[Value]:
+    """One value per query and measure."""
+    return metrics.evaluate(measures, judged)
+
+
+def compare(
+    values: Mapping[str, Sequence[Sequence[Value]]],
+    documents: Mapping[str, str],
+    *,
+    baseline: str | None,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Each system against the baseline, or all pairs where it is None; clustered by document, Holm within a measure.
+
+    `values` holds the values of each system, one sequence per training seed; a query's value is its mean over seeds.
+    """
+    means = {system: mean_over_seeds(seeds) for system, seeds in values.items()}
+    return significance.compare_all(means, documents, baseline, np.random.default_rng(seed))
+
+
+def mean_over_seeds(seeds: Sequence[Sequence[Value]]) -> list[Value]:
+    """One value per query and measure. Undefined in one seed means undefined: it is a property of the query."""
+    if len(seeds) == 1:
+        return list(seeds[0])
+    table: dict[tuple[str, str], list[Value]] = {}
+    for values in seeds:
+        for value in values:
+            table.setdefault((value.query, value.measure), []).append(value)
+    means = []
+    for (query, measure), rows in table.items():
+        why = next((row.why for row in rows if row.why), "")
+        means.append(Value(query, measure, sum(row.value for row in rows) / len(rows), why))
+    return means

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from uae_bench.errors import BadInput
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Strict(BaseModel):
@@ -90,7 +90,7 @@ class ResultRecord(_Strict):
     queries: int
     documents: int
     effective_documents: float
-    settings: Mapping[str, Mapping[str, bool | int | float | str | None]]
+    settings: Mapping[str, Mapping[str, Any]]
     models: Mapping[str, ModelRef]
     prompts: Mapping[str, str]
     measures: tuple[MeasureResult, ...]

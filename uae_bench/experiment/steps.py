@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from uae_bench.progress import Progress
@@ -47,9 +48,10 @@ class Step:
 class Runner:
     """Makes steps and what they need, each at most once; remembers what it found."""
 
-    def __init__(self, store: Store, progress: Progress) -> None:
+    def __init__(self, store: Store, progress: Progress, device: str) -> None:
         self.store = store
         self.progress = progress
+        self.device = device
         self._made: dict[Step, Artifact] = {}
 
     def make(self, step: Step) -> Artifact:
@@ -92,7 +94,17 @@ class Runner:
     def measured(self, artifact: Artifact) -> dict[str, Json]:
         """What was measured when the artifact was made; empty where it was made elsewhere."""
         path = self._measured_path(artifact)
-        return json.loads(path.read_text()) if path.is_file() else {}
+        found: dict[str, Json] = json.loads(path.read_text()) if path.is_file() else {}
+        return found
+
+    def speed(self, step: Step) -> float | None:
+        """Tokens per second that the step's model reached here before, the median; None where it never ran."""
+        speeds = []
+        for path in sorted((self.store.root / "measured").glob("*.json")):
+            row = json.loads(path.read_text())
+            if step.work and row.get("work") == step.work and row.get("seconds"):
+                speeds.append(row["tokens"] / row["seconds"])
+        return median(speeds) if speeds else None
 
     def _measured_path(self, artifact: Artifact) -> Path:
         return self.store.root / "measured" / f"{artifact.key.digest}.json"

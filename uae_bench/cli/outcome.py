@@ -1,0 +1,65 @@
+"""Where output goes, and how an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import sys
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, StoreError, UaeBenchError
+
+out = Console()
+err = Console(stderr=True)
+
+
+def show_error(error: UaeBenchError) -> None:
+    """What happened and what to do, on stderr, in two lines that wrap only on a terminal."""
+    err.print(f"[bold red]error[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
+    if error.hint:
+        err.print(f"[bold]  fix[/] {_plain(error.hint)}", soft_wrap=True, highlight=False)
+
+
+def _plain(text: str) -> str:
+    """Text with its square brackets kept: they are not markup."""
+    return text.replace("[", r"\[")
+
+
+class Commands(TyperGroup):
+    """The root of all commands: expected errors and interrupts end here, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UaeBenchError as error:
+            show_error(error)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as interrupt:
+            again = shlex.join(["uae-bench", *sys.argv[1:]])
+            err.print("\n[bold]interrupted[/]: what was finished is kept; the same command goes on from there:")
+            err.print(f"  {_plain(again)}", soft_wrap=True, highlight=False)
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise
+            show_error(_disk(error))
+            raise typer.Exit(StoreError.exit_code) from error
+
+
+def _disk(error: OSError) -> StoreError:
+    where = error.filename or "the output folder"
+    return StoreError(
+        f"cannot write {where}: {error.strerror}", hint="free some space (uae-bench cache gc), or choose another --out"
+    )
+
+
+def report_bug(error: Exception) -> int:
+    """Anything unexpected is our bug: the traceback is for the report, the exit code is 70."""
+    err.print_exception(show_locals=False)
+    err.print(f"[bold red]bug[/] {type(error).__name__}: this should not happen, whatever the input was.")
+    err.print("[bold]  fix[/] please report it with the lines above; finished work is kept.")
+    return EXIT_BUG

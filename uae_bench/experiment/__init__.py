@@ -1,0 +1,153 @@
+"""What to run: a request becomes a checked plan, a plan becomes records.
+
+request -> setup (the card's defaults) -> plan (rows and their steps) -> runner (the store) -> results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uae_bench.errors import UsageError
+from uae_bench.experiment.bench import Bench
+from uae_bench.experiment.models import Models
+from uae_bench.experiment.plan import TaskPlan
+from uae_bench.experiment.request import Request, request
+from uae_bench.experiment.results import Results, read_comparisons, write_row
+from uae_bench.experiment.setup import by_component, resolve
+from uae_bench.experiment.steps import Runner, Step
+from uae_bench.pipeline import read
+from uae_bench.progress import SILENT, Progress
+from uae_bench.retrieval.component import Resources
+from uae_bench.store import Json, Store
+from uae_bench.task.card import TaskCard, load_card
+from uae_bench.task.task import Task
+
+__all__ = ["Experiment", "PlannedStep", "Request", "Results"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """What `run` would do about one step: `hit`, `miss` or `waits` (for an input that is missing itself), and why."""
+
+    task: str
+    stage: str
+    label: str
+    status: str
+    why: str
+    calls: int | None
+    tokens: int | None
+    minutes: float | None
+
+    def to_json(self) -> dict[str, Json]:
+        """As `plan --json` prints it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Experiment:
+    """A checked request with its tasks read. Nothing is computed before `run`; `preview` computes nothing at all."""
+
+    def __init__(self, asked: Request, plans: tuple[TaskPlan, ...], runner: Runner, models: Models) -> None:
+        self.request = asked
+        self.plans = plans
+        self._runner = runner
+        self._models = models
+
+    @classmethod
+    def prepare(
+        cls,
+        fields: Mapping[str, Any],
+        *,
+        data: Path | None = None,
+        store: Path,
+        device: str = "auto",
+        progress: Progress = SILENT,
+    ) -> Experiment:
+        """Check a request and read its tasks.
+
+        Raises:
+            UaeBenchError: a name, value, card, file or model that cannot be used; nothing has been computed.
+        """
+        asked = request(fields)
+        if data is not None and len(asked.tasks) > 1:
+            raise UsageError("--data names the files of one task, and there are several", hint="run them one by one")
+        place = Store(store, progress=progress)
+        resources = Resources(device=device, progress=progress)
+        models = Models(device)
+        plans = []
+        for name in asked.tasks:
+            card = load_card(name)
+            test = _task(name, card, data, asked)
+            setup = resolve(asked, test)
+            source = asked.train_task
+            training = test if source in (None, name) else _task(str(source), load_card(str(source)), None, asked)
+            uses = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
+            benches = [
+                Bench(task, splits, asked.limit, resources, models, place.calls)
+                for task, splits in ((test, (setup.split,)), (training, tuple(sorted(uses, reverse=True))))
+            ]
+            plans.append(TaskPlan(setup, *benches))
+        for plan in plans:
+            _ = plan.rows  # every name, option and model is checked before the first stage runs
+        return cls(asked, tuple(plans), Runner(place, progress, device), models)
+
+    def preview(self) -> list[PlannedStep]:
+        """Each step in the order in which it would run."""
+        return [self._planned(plan, step) for plan in self.plans for step in _ordered(plan)]
+
+    def run(self, out: Path) -> Results:
+        """Make what the store lacks, and write a folder per row below `out`."""
+        written, comparisons, pairs = [], {}, {}
+        with self._models:
+            for plan in self.plans:
+                name = plan.test.task.name
+                written += [write_row(plan, row, self._runner, out) for row in plan.rows]
+                if plan.comparison is not None:
+                    found = read_comparisons(self._runner.make(plan.comparison))
+                    comparisons[name], pairs[name] = found["baseline"], found["pairs"]
+        return Results(
+            records=tuple(record for record, _ in written),
+            folders=tuple(folder for _, folder in written),
+            comparisons=comparisons,
+            pairs=pairs,
+            baselines={plan.test.task.name: plan.setup.baseline for plan in self.plans},
+        )
+
+    def _planned(self, plan: TaskPlan, step: Step) -> PlannedStep:
+        status, why, _ = self._runner.find(step)
+        cost = step.estimate() if step.estimate and status != "hit" else None
+        speed = self._runner.speed(step)
+        return PlannedStep(
+            task=plan.test.task.name,
+            stage=step.stage,
+            label=step.label,
+            status=status,
+            why=why,
+            calls=cost.calls if cost else None,
+            tokens=cost.tokens if cost else None,
+            minutes=cost.tokens / speed / 60 if cost and speed else None,
+        )
+
+
+def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:
+    """A task with the settings that bear its name."""
+    return read(name, data=data, overrides=by_component(asked.settings).get(card.name, {}))
+
+
+def _ordered(plan: TaskPlan) -> Iterator[Step]:
+    """Every step of a plan once, inputs before what needs them."""
+    seen: set[Step] = set()
+
+    def visit(step: Step) -> Iterator[Step]:
+        if step not in seen:
+            seen.add(step)
+            for need in step.needs.values():
+                yield from visit(need)
+            yield step
+
+    for row in plan.rows:
+        yield from visit(row.evaluate)
+    if plan.comparison is not None:
+        yield from visit(plan.comparison)

@@ -1,0 +1,43 @@
+"""The language model in memory: loaded when a stage first misses, freed before another one is loaded."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from uae_bench.lm.spec import LmSpec
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import LanguageModel
+
+
+class Models:
+    """Holds at most one open language model. A context manager: on leaving, its memory is freed."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._open: tuple[LmSpec, LanguageModel] | None = None
+        self._stack = ExitStack()
+
+    def get(self, spec: LmSpec) -> LanguageModel:
+        """The model, loaded unless it is the one already open.
+
+        Raises:
+            ModelUnavailable: it is neither here nor reachable.
+        """
+        if self._open is None or self._open[0] != spec:
+            self.close()
+            self._open = (spec, self._stack.enter_context(spec.open(self._device)))
+        return self._open[1]
+
+    def close(self) -> None:
+        """Free whatever is open."""
+        self._open = None
+        self._stack.close()
+
+    def __enter__(self) -> Models:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,268 @@
+"""The rows of one task, and the steps behind each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from uae_bench.encoder_source import encoder_identity
+from uae_bench.errors import NotPossible, UsageError
+from uae_bench.experiment import bench as stages
+from uae_bench.experiment.bench import Bench, HardPool, Judge
+from uae_bench.experiment.setup import Setup
+from uae_bench.experiment.steps import Step
+from uae_bench.lm.base import Sampling
+from uae_bench.lm.spec import LmSpec, parse_lm
+from uae_bench.metrics import Measure
+from uae_bench.references import REFERENCES
+from uae_bench.registry import nearest
+from uae_bench.result import ModelRef
+from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.chain import System, parse_system
+from uae_bench.retrieval.component import Settings
+from uae_bench.retrieval.dense import DenseSettings
+from uae_bench.store import Json
+from uae_bench.systems import TRAINERS
+
+ANSWER_TOKENS = 64
+"""How long an answer may grow; the references of the tasks at hand are nearly all shorter."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One line of the table: a system with a seed, its run, and the step that evaluates it."""
+
+    system: str
+    kind: Literal["system", "reference"]
+    seed: int
+    run: Step
+    evaluate: Step
+    train: Mapping[str, Step]
+    judges: tuple[Judge, ...]
+    settings: Mapping[str, Mapping[str, Json]]
+    models: Mapping[str, ModelRef]
+
+
+class TaskPlan:
+    """Everything that the rows of one task share, and the rows. Nothing is computed here.
+
+    `test` is the split that is scored; `training` the splits of the training task (the same task, or another one).
+    """
+
+    def __init__(self, setup: Setup, test: Bench, training: Bench) -> None:
+        self.setup = setup
+        self.test = test
+        self.training = training
+        self._shared: dict[tuple[object, ...], Step] = {}
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """One row per system and seed; what nothing random touches has the first seed only.
+
+        Raises:
+            NotPossible: a system needs answers or evidence that its training task does not have.
+        """
+        rows = [self._reference_row(name) for name in self.setup.references]
+        for system in self.setup.systems:
+            seeded = any(step.name in TRAINERS or step.name == "random" for step in system.steps)
+            rows += [self._system_row(system, seed) for seed in (self.setup.seeds if seeded else self.setup.seeds[:1])]
+        return tuple(rows)
+
+    @cached_property
+    def comparison(self) -> Step | None:
+        """Every pair of systems tested; None where there is one system only."""
+        evaluated: dict[str, list[Step]] = {}
+        for row in self.rows:
+            evaluated.setdefault(row.system, []).append(row.evaluate)
+        return stages.compare_step(self.test, evaluated, self.setup.baseline) if len(evaluated) > 1 else None
+
+    @cached_property
+    def measures(self) -> tuple[Measure, ...]:
+        """The card's measures; a task without answers keeps those that need none."""
+        if self.test.task.has_answers:
+            return self.setup.measures
+        return tuple(measure for measure in self.setup.measures if measure.needs <= {"qrels"})
+
+    @cached_property
+    def test_pools(self) -> Step:
+        """The pools of the scored split, one set for all systems."""
+        return self._pools(self.test)
+
+    def _system_row(self, system: System, seed: int) -> Row:
+        configs = {step.name: self._config(step.name, seed) for step in system.steps}
+        trained = {step.name: self._trained(step.name, seed) for step in system.steps if step.name in TRAINERS}
+        run = stages.retrieve_step(self.test, system, self.test_pools, self.setup.depth, configs, trained)
+        models = {
+            str(step): ModelRef(spec=str(step), identity=dict(RETRIEVERS[step.name].identity(step.argument, config)))
+            for step, config in ((step, configs[step.name]) for step in system.steps)
+            if step.name not in TRAINERS
+        }
+        options: dict[str, Mapping[str, Json]] = {name: config.model_dump() for name, config in configs.items()}
+        options |= {name: self._options(name).model_dump(mode="json") for name in trained}
+        return self._row(system.name, "system", seed, run, trained, options, models)
+
+    def _reference_row(self, name: str) -> Row:
+        needs_labels = REFERENCES[name].needs_utilities
+        if needs_labels and not self.test.task.has_answers:
+            raise NotPossible(
+                f"{name} orders passages by utility, and {self.test.task.name} has no answers",
+                hint="oracle-evidence needs none",
+            )
+        if needs_labels and self.setup.pool == "corpus":
+            raise NotPossible(f"{name} needs every passage of the pool labelled", hint="use --pool document or hard")
+        labels = self._pool_labels(parse_lm(self.setup.scorer)) if needs_labels else None
+        run = stages.reference_step(self.test, name, self.test_pools, self.setup.depth, labels, self.setup.definition)
+        return self._row(name, "reference", self.setup.seeds[0], run, {}, {}, {})
+
+    def _row(
+        self,
+        name: str,
+        kind: Literal["system", "reference"],
+        seed: int,
+        run: Step,
+        trained: Mapping[str, Step],
+        options: Mapping[str, Mapping[str, Json]],
+        models: Mapping[str, ModelRef],
+    ) -> Row:
+        judges = tuple(self._judge(parse_lm(spec), run) for spec in self.setup.judges) if self._judged else ()
+        evaluate = stages.evaluate_step(
+            self.test, name, run, self.test_pools, self.measures, judges, self.setup.definition
+        )
+        refs = dict(models)
+        if trained:
+            refs["encoder"] = ModelRef(spec=self.setup.encoder, identity=dict(encoder_identity(self.setup.encoder)))
+        for role, judge in zip(self._judge_roles, judges, strict=True):
+            refs[role] = ModelRef(
+                spec=judge.spec.text, identity=dict(judge.spec.identity()), family=judge.spec.family()
+            )
+        return Row(name, kind, seed, run, evaluate, trained, judges, options, refs)
+
+    @property
+    def _judged(self) -> bool:
+        return any(measure.needs & stages.JUDGED_NEEDS for measure in self.measures)
+
+    @property
+    def _judge_roles(self) -> list[str]:
+        """What each judge is to this task, in the order of `Setup.judges`."""
+        if not self._judged:
+            return []
+        setup = self.setup
+        roles = []
+        for spec in setup.judges:
+            own = [role for role in ("scorer", "generator") if getattr(setup, role) == spec]
+            roles.append(" and ".join(own) or f"held-out {spec}")
+        return roles
+
+    def _judge(self, spec: LmSpec, run: Step) -> Judge:
+        """What a model does for a row: the scorer labels, the generator writes, a held-out one does both."""
+        setup, needs = self.setup, {need for measure in self.measures for need in measure.needs}
+        held_out = spec.text in setup.held_out
+        labels: tuple[Step, ...] = ()
+        if "utilities" in needs and (held_out or spec.text == setup.scorer):
+            labels = (self._pool_labels(spec),)
+            if setup.pool == "corpus":
+                rest = stages.label_step(self.test, spec, {"run": run}, {"pool labels": labels[0]})
+                labels = (*labels, rest)
+        writes = held_out or spec.text == setup.generator
+        context: dict[str, Step] = {}
+        for role in ("generations", "closed_book", "gold"):
+            if writes and role in needs:
+                source = run if role == "generations" else role.replace("_", "-")
+                context[role] = self._share(
+                    ("generate", spec, source),
+                    stages.generate_step(self.test, spec, source, setup.context_size, Sampling(ANSWER_TOKENS)),
+                )
+        return Judge(spec, labels, **context)
+
+    def _pool_labels(self, spec: LmSpec) -> Step:
+        """Labels of the scored split's pool; of a corpus, what the base encoder finds."""
+        source = self._base_run(self.test) if self.setup.pool == "corpus" else self.test_pools
+        return self._share(("labels", spec), stages.label_step(self.test, spec, {"candidates": source}, {}))
+
+    def _trained(self, name: str, seed: int) -> Step:
+        trainer, task = TRAINERS[name], self.training.task
+        if trainer.needs == "utilities" and not task.has_answers:
+            raise NotPossible(
+                f"{name} learns from utilities, and the task {task.name} has no answers to make them from",
+                hint="train on a task that has: --train-task qasper",
+            )
+        task.training_queries()
+        labels = None
+        if task.has_answers:
+            source = self._base_run(self.training) if self.setup.pool == "corpus" else self._pools(self.training)
+            spec = parse_lm(self.setup.scorer)
+            step = stages.label_step(self.training, spec, {"candidates": source}, {})
+            labels = self._share(("training labels", spec), step)
+        step = stages.train_step(
+            self.training,
+            trainer,
+            self._options(name),
+            self.setup.encoder,
+            seed,
+            self.setup.definition,
+            self._base_run(self.training),
+            labels,
+        )
+        return self._share(("train", name, seed), step)
+
+    def _pools(self, bench: Bench) -> Step:
+        kind = self.setup.pool
+        if kind != "hard":
+            return self._share(("pools", bench), stages.pool_step(bench, kind))
+        hard = HardPool.model_validate(self.setup.settings.get("hard", {}))
+        whole = "document" if all(query.document_id for query in bench.queries) else "corpus"
+        first = self._share(("pools", bench, whole), stages.pool_step(bench, whole))
+        base = parse_system(f"dense:{self.setup.encoder}")
+        reward = parse_system(f"dense:{self.setup.encoder}>cross-encoder:{hard.reward_model}")
+        sources = {
+            role: stages.retrieve_step(bench, system, first, 2 * hard.size, self._defaults(system), {})
+            for role, system in (("base", base), ("reward", reward))
+        }
+        return self._share(("pools", bench), stages.pool_step(bench, kind, sources, hard.size))
+
+    def _base_run(self, bench: Bench) -> Step:
+        """The candidates that a trainer chooses from: what the untrained encoder ranks, as deep as the pool goes."""
+        system = parse_system(f"dense:{self.setup.encoder}")
+        pools = self._pools(bench)
+        depth = self.setup.depth if self.setup.pool == "corpus" else WHOLE_POOL
+        step = stages.retrieve_step(bench, system, pools, depth, self._defaults(system), {})
+        return self._share(("base", bench), step)
+
+    def _defaults(self, system: System) -> dict[str, Settings]:
+        return {step.name: self._config(step.name, 0) for step in system.steps}
+
+    def _options(self, name: str) -> BaseModel:
+        return TRAINERS[name].configure(self.setup.settings.get(name, {}))
+
+    def _config(self, name: str, seed: int) -> Settings:
+        """A retrieval component's options: its defaults, the row's seed, and the user's settings over both.
+
+        Raises:
+            UsageError: an option that the component does not have, or a value that it cannot take.
+        """
+        model = DenseSettings if name in TRAINERS else RETRIEVERS[name].config
+        given = {} if name in TRAINERS else dict(self.setup.settings.get(name, {}))
+        unknown = [option for option in given if option not in model.model_fields]
+        if unknown:
+            raise UsageError(f"{name} has no option {unknown[0]!r}", hint=nearest(unknown[0], model.model_fields))
+        seeded = {"seed": seed} if "seed" in model.model_fields else {}
+        try:
+            return model(**{**seeded, **given})
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = ".".join(str(part) for part in first["loc"])
+            raise UsageError(
+                f"--set {name}.{option}={first['input']}: {first['msg']}", hint=f"see uae-bench show {name}"
+            ) from error
+
+    def _share(self, key: tuple[object, ...], step: Step) -> Step:
+        """The step that was first made under the key: rows share steps, and so the work behind them."""
+        return self._shared.setdefault(key, step)
+
+
+WHOLE_POOL = 1_000
+"""Deeper than any document's pool: a trainer sees every passage that was labelled."""

@@ -1,0 +1,211 @@
+"""From artifacts to what a user keeps: a folder per row, records, a frame."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uae_bench
+from uae_bench import result, runs
+from uae_bench.experiment.bench import COMPARISONS, COUNTS, FACTS, GENERATIONS, RUN, SUMMARY, VALUES
+from uae_bench.experiment.plan import Row, TaskPlan
+from uae_bench.experiment.steps import Runner, Step
+from uae_bench.metrics import usage
+from uae_bench.records import Comparison, Interval
+from uae_bench.result import ArtifactRef, Cost, MeasureResult, PerQuery, ResultRecord
+from uae_bench.significance import effective_clusters
+from uae_bench.store import Artifact, Json, file_digest, write_atomically
+from uae_bench.task.card import safe_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORD, MEASURED, MANIFEST = "record.json", "measured.json", "manifest.json"
+UNDIGESTED = (MEASURED, MANIFEST)
+KIBIBYTE = 1024
+MEASURED_PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "bm25s", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The records of a run, the folder of each, and the comparisons of each task."""
+
+    records: tuple[ResultRecord, ...]
+    folders: tuple[Path, ...]
+    comparisons: Mapping[str, tuple[Comparison, ...]]
+    pairs: Mapping[str, tuple[Comparison, ...]]
+    baselines: Mapping[str, str]
+
+    def frame(self) -> pd.DataFrame:
+        """One row per task, system, seed and measure: mean, low, high, n, undefined."""
+        import pandas as pd
+
+        rows = [
+            {
+                "task": record.task,
+                "split": record.split,
+                "system": record.system,
+                "seed": record.seed,
+                "measure": measure.measure,
+                "mean": measure.mean,
+                "low": measure.low,
+                "high": measure.high,
+                "n": measure.n,
+                "undefined": sum(measure.undefined.values()),
+            }
+            for record in self.records
+            for measure in record.measures
+        ]
+        return pd.DataFrame(rows)
+
+
+def to_json(results: Results) -> str:
+    """Records and comparisons as one JSON document."""
+    content = {
+        "records": [record.model_dump(mode="json") for record in results.records],
+        "folders": [str(folder) for folder in results.folders],
+        "comparisons": {task: [asdict(one) for one in found] for task, found in results.comparisons.items()},
+    }
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[ResultRecord, Path]:
+    """Fill `out/<task>/<system>/<split>-<pool>-seed<n>-<key>/`, manifest.json last; a whole folder is left as it is.
+
+    The key is that of the row's evaluation, so another configuration is another folder.
+    """
+    artifacts = {role: runner.make(step) for role, step in _steps_of(row).items()}
+    setup = plan.setup
+    name = f"{setup.split}-{setup.pool}-seed{row.seed}-{artifacts['evaluate'].key.digest[:8]}"
+    folder = out / safe_name(plan.test.task.name) / safe_name(row.system) / name
+    record = _record(plan, row, artifacts, runner)
+    if _is_whole(folder, record):
+        return record, folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for role, artifact in artifacts.items():
+        _copy(role, artifact, folder)
+    runs.write_trec(runs.read_run(artifacts["run"].folder / RUN), folder / "run.trec")
+    write_atomically(folder / RECORD, result.to_json(record))
+    write_atomically(folder / MEASURED, _pretty(_measured(artifacts, runner)))
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in UNDIGESTED)
+    write_atomically(folder / MANIFEST, _pretty({str(path.relative_to(folder)): file_digest(path) for path in files}))
+    return record, folder
+
+
+def _steps_of(row: Row) -> dict[str, Step]:
+    """The steps whose artifacts a row's folder shows, by role."""
+    steps = {"run": row.run, "evaluate": row.evaluate} | {f"train {name}": step for name, step in row.train.items()}
+    for judge in row.judges:
+        steps |= {f"{judge.spec.text} {role}": step for role, step in judge.steps().items()}
+    return steps
+
+
+def _is_whole(folder: Path, record: ResultRecord) -> bool:
+    """Whether an earlier run finished this folder with the same record."""
+    try:
+        return (folder / MANIFEST).is_file() and (folder / RECORD).read_text(encoding="utf-8") == result.to_json(record)
+    except OSError:
+        return False
+
+
+def _copy(role: str, artifact: Artifact, folder: Path) -> None:
+    """What of an artifact a user wants to open; utilities stay in the store, where `export` finds them."""
+    stage = artifact.key.stage
+    if stage == "train":
+        shutil.copytree(artifact.folder, folder / "model" / safe_name(role.partition(" ")[2]), dirs_exist_ok=True)
+    elif stage == "generate":
+        shutil.copyfile(artifact.folder / GENERATIONS, folder / f"{safe_name(role.replace(' ', '.'))}.jsonl")
+    elif stage in ("retrieve", "evaluate"):
+        name = RUN if stage == "retrieve" else VALUES
+        shutil.copyfile(artifact.folder / name, folder / name)
+
+
+def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner: Runner) -> ResultRecord:
+    setup, test, task = plan.setup, plan.test, plan.test.task
+    measures = json.loads((artifacts["evaluate"].folder / SUMMARY).read_text(encoding="utf-8"))
+    documents = test.documents.values()
+    return ResultRecord(
+        uae_bench=uae_bench.__version__,
+        task=task.name,
+        task_digest=task.digest,
+        split=setup.split,
+        partial=setup.limit is not None,
+        pool=setup.pool,
+        pool_digest=runner.make(plan.test_pools).digest,
+        system=row.system,
+        kind=row.kind,
+        seed=row.seed,
+        train_task=plan.training.task.name if row.train else None,
+        depth=setup.depth,
+        context_size=setup.context_size,
+        definition=setup.definition,
+        queries=len(test.queries),
+        documents=len(set(documents)),
+        effective_documents=effective_clusters(documents),
+        settings=row.settings,
+        models=row.models,
+        prompts={judge.spec.prompt.name: judge.spec.prompt.digest for judge in row.judges},
+        measures=tuple(MeasureResult.model_validate(measure) for measure in measures),
+        per_query=PerQuery(file=VALUES, digest=file_digest(artifacts["evaluate"].folder / VALUES)),
+        artifacts={
+            role: ArtifactRef(stage=artifact.key.stage, key=artifact.key.digest, digest=artifact.digest)
+            for role, artifact in artifacts.items()
+        },
+        costs={role: cost for role, artifact in artifacts.items() if (cost := _cost(artifact))},
+        notes=tuple(str(note) for note in task.notes) + _facts(artifacts["run"]),
+    )
+
+
+def _cost(artifact: Artifact) -> Cost | None:
+    """Calls and tokens of labels and generations."""
+    if artifact.key.stage == "utility":
+        counts = json.loads((artifact.folder / COUNTS).read_text())
+        tokens, cut = counts["tokens"], counts["truncated_tokens"]
+        return Cost(calls=counts["calls"], prompt_tokens=tokens, truncated_tokens=cut)
+    if artifact.key.stage == "generate":
+        return Cost(**asdict(usage(runs.read_generations(artifact.folder / GENERATIONS).values())))
+    return None
+
+
+def _facts(run: Artifact) -> tuple[str, ...]:
+    """What the retriever told of its work, where there is something to tell."""
+    path = run.folder / FACTS
+    facts = json.loads(path.read_text()) if path.is_file() else {}
+    return tuple(f"{name.replace('_', ' ')}: {value:g}" for name, value in sorted(facts.items()))
+
+
+def _measured(artifacts: Mapping[str, Artifact], runner: Runner) -> dict[str, Json]:
+    """What clock and host decide: seconds per stage, latency, memory, versions, the command."""
+    import resource
+
+    return {
+        "stages": {role: runner.measured(artifact) for role, artifact in artifacts.items()},
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
+        "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in MEASURED_PACKAGES},
+        "device": runner.device,
+        "command": shlex.join(["uae-bench", *sys.argv[1:]]) if Path(sys.argv[0]).name == "uae-bench" else "",
+    }
+
+
+def read_comparisons(artifact: Artifact) -> dict[str, tuple[Comparison, ...]]:
+    """What the compare stage wrote: `baseline` and `pairs`."""
+    content = json.loads((artifact.folder / COMPARISONS).read_text(encoding="utf-8"))
+    return {
+        name: tuple(Comparison(**{**row, "interval": Interval(**row["interval"])}) for row in rows)
+        for name, rows in content.items()
+    }
+
+
+def _pretty(value: Json) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
