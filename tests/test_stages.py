@@ -9,7 +9,7 @@ import pytest
 
 from uae_bench import stages
 from uae_bench.errors import CheckFailed
-from uae_bench.stages import STAGES, Stage, accept, code_digest, code_of, problems, undeclared
+from uae_bench.stages import PLUMBING, STAGES, Stage, accept, code_digest, code_of, problems, undeclared
 
 SMALL = {"count": Stage(1, ("uae_bench.counting",))}
 
@@ -21,8 +21,10 @@ def source(tmp_path: Path) -> Path:
     package.mkdir()
     (package / "records.py").write_text("class Run: ...\n")
     (package / "counting.py").write_text("def count(x):\n    return len(x)\n\ndef other():\n    return 1\n")
-    for name in ("__init__", "errors", "progress", "registry", "store"):
-        (package / f"{name}.py").touch()
+    for name in PLUMBING:
+        file = tmp_path.joinpath(*name.split(".")).with_suffix(".py")
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
     accept(SMALL, tmp_path / "stages.lock", tmp_path)
     return tmp_path
 

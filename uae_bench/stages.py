@@ -33,19 +33,35 @@ class Stage:
 
 
 EVERY_STAGE = ("uae_bench.records",)
-# Code that moves, names and keeps results but cannot change them. Prompts and weights enter keys by their own digests.
-PLUMBING = ("uae_bench.errors", "uae_bench.progress", "uae_bench.registry", "uae_bench.store")
+# What moves, names, finds and keeps things but cannot change a result: weights and prompts enter keys by their digests.
+PLUMBING = (
+    "uae_bench.errors",
+    "uae_bench.lab.encoder_recipe",
+    "uae_bench.lab.families",
+    "uae_bench.progress",
+    "uae_bench.registry",
+    "uae_bench.runs",
+    "uae_bench.stages",
+    "uae_bench.store",
+    "uae_bench.weights",
+)
+ENCODING = ("uae_bench.encoder", "uae_bench.encoder_source", "uae_bench.prompts")
+ASKING = ("uae_bench.lm", "uae_bench.prompts")
 
+
+def _in_pipeline(*functions: str) -> tuple[str, ...]:
+    return tuple(f"uae_bench.pipeline:{function}" for function in functions)
+
+
+# Reading and timing have no version: a task enters every key by its content, and a time is never taken from a store.
 STAGES: Mapping[str, Stage] = {
-    "read": Stage(1, ("uae_bench.task", "uae_bench.lab.world")),
-    "pool": Stage(1, ("uae_bench.task.pool",)),
-    "retrieve": Stage(1, ("uae_bench.retrieval", "uae_bench.encoder", "uae_bench.references")),
-    "utility": Stage(1, ("uae_bench.utility", "uae_bench.lm", "uae_bench.prompts")),
-    "train": Stage(1, ("uae_bench.systems", "uae_bench.encoder")),
-    "generate": Stage(1, ("uae_bench.lm", "uae_bench.prompts")),
-    "evaluate": Stage(1, ("uae_bench.metrics",)),
-    "compare": Stage(1, ("uae_bench.significance",)),
-    "time": Stage(1, ("uae_bench.retrieval", "uae_bench.encoder", "uae_bench.metrics.efficiency")),
+    "pool": Stage(1, ("uae_bench.task.pool", *_in_pipeline("pool"))),
+    "retrieve": Stage(1, ("uae_bench.retrieval", "uae_bench.references", *ENCODING, *_in_pipeline("retrieve"))),
+    "utility": Stage(1, ("uae_bench.utility", *ASKING, *_in_pipeline("label"))),
+    "train": Stage(1, ("uae_bench.systems", *ENCODING, *_in_pipeline("training_set", "train"))),
+    "generate": Stage(1, ("uae_bench.generation", *ASKING, *_in_pipeline("generate"))),
+    "evaluate": Stage(1, ("uae_bench.metrics", *_in_pipeline("evaluate"))),
+    "compare": Stage(1, ("uae_bench.significance", *_in_pipeline("compare", "mean_over_seeds"))),
 }
 
 

@@ -19,6 +19,7 @@ from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate, continuation
 from uae_bench.records import Answer, Likelihood, Passage, Query, UtilityRow
 from uae_bench.registry import nearest
+from uae_bench.stages import STAGES
 from uae_bench.store.digests import Json, digest_of
 
 if TYPE_CHECKING:
@@ -166,7 +167,9 @@ class _Prompts:
 
 def _remembered(scorer: Scorer, pairs: Sequence[Pair], model: Mapping[str, str], calls: Calls) -> list[Likelihood]:
     """Likelihoods of one planned batch, from the call cache or else from the model and then into the cache."""
-    digest = digest_of({"ask": "likelihood", "model": model, "pairs": [list(pair) for pair in pairs]})
+    version = STAGES["utility"].version
+    asked: Json = {"ask": "likelihood", "version": version, "model": model, "pairs": [list(pair) for pair in pairs]}
+    digest = digest_of(asked)
     found = calls.get(digest)
     if found is None:
         likelihoods = scorer.score_batch(pairs)
