@@ -13,16 +13,14 @@ from uae_bench.lm.hf import HfModel
 from uae_bench.records import Passage
 
 TEXT = [
-    "Passage: The harbour of Vell was dug in 1804 by Ana Torv and her crew.\nQuestion: Who dug the harbour?\nAnswer: Ana",
+    "Passage: The harbour of Vell was dug in 1804 by Ana Torv and her crew.\nQuestion: Who dug it?\nAnswer: Ana",
     "Passage: Steam engines of the second kind need soft water.\nQuestion: Which water is needed?\nAnswer: soft water",
     "Passage: Nobody lives on the island of Orm in winter.\nQuestion: Is Orm inhabited in winter?\nAnswer: No",
 ]
 SUBJECTS = ("harbour", "engine", "island", "library", "bridge")
+SENTENCES = [f"The {subject} of Vell was built in {1800 + number}." for number, subject in enumerate(SUBJECTS)]
 PASSAGES = [
-    Passage(
-        f"p{number}", " ".join([f"The {subject} of Vell was built in {1800 + number}."] * (1 + number % 3)), "", "d"
-    )
-    for number, subject in enumerate(SUBJECTS)
+    Passage(f"p{number}", " ".join([sentence] * (1 + number % 3)), "", "d") for number, sentence in enumerate(SENTENCES)
 ]
 QUERIES = ("Who built it?", "When was the engine of Vell built?", "Is the island large, and who lives on it in winter?")
 ANSWERS = ("1804", "Ana Torv and her crew", "No")
@@ -50,7 +48,8 @@ def new_tokenizer(*, begin: bool, chat: bool = False, vocabulary: int = 400) -> 
     )
     if begin:
         tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    return PreTrainedTokenizerFast(
+    wrapper: Any = PreTrainedTokenizerFast
+    return wrapper(
         tokenizer_object=tokenizer,
         bos_token="<s>",
         eos_token="</s>",
@@ -63,8 +62,8 @@ def new_config(kind: str, vocabulary: int) -> Any:
     """Two or four narrow layers of the named class."""
     from transformers import GPT2Config, GPTNeoXConfig, Lfm2Config, LlamaConfig
 
-    shared = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 1, "initializer_range": 0.2}
-    narrow = {**shared, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 256}
+    shared: dict[str, Any] = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 1, "initializer_range": 0.2}
+    narrow: dict[str, Any] = {**shared, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 256}
     match kind:
         case "llama":
             return LlamaConfig(**narrow, num_hidden_layers=2, intermediate_size=48, num_key_value_heads=2)
@@ -92,7 +91,8 @@ def new_folder(folder: Path, kind: str, *, begin: bool = True, chat: bool = Fals
     tokenizer = new_tokenizer(begin=begin, chat=chat)
     tokenizer.save_pretrained(folder)
     torch.manual_seed(7)
-    AutoModelForCausalLM.from_config(new_config(kind, len(tokenizer))).save_pretrained(folder)
+    classes: Any = AutoModelForCausalLM
+    classes.from_config(new_config(kind, len(tokenizer))).save_pretrained(folder)
     return folder
 
 

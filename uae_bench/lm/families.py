@@ -34,7 +34,7 @@ LINEAGES = (
     Lineage("olmo", r"olmo", ("olmo", "olmo2", "olmo3", "olmoe")),
     Lineage("deepseek", r"deepseek", ("deepseek_v2", "deepseek_v3")),
     Lineage("gpt-neox", r"gpt-neox|pythia|dolly-v2"),
-    Lineage("gpt2", r"(?<![a-z])gpt-?2|dialogpt"),
+    Lineage("gpt2", r"(?<![a-z])gpt-?2|distilgpt2|dialogpt"),
     Lineage("gpt-oss", r"gpt-oss", ("gpt_oss",)),
     Lineage("lfm2", r"lfm2", ("lfm2", "lfm2_moe")),
     Lineage("falcon", r"falcon", ("falcon", "falcon_h1", "falcon_mamba")),
@@ -86,5 +86,7 @@ def declared_base(folder: Path) -> str:
     readme = folder / "README.md"
     text = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
     front = re.match(r"---\s*\n(.*?)\n---\s*(?:\n|$)", text, re.DOTALL)
-    found = re.search(r"^base_model:\s*(?:\n\s*-\s*)?[\"'\[]*([^\s\"'\],]+)", front[1] if front else "", re.MULTILINE)
+    found = re.search(
+        r"^base_model:[ \t]*(?:\n[ \t]*-[ \t]*)?[\"'\[]*([^\s\"'\],]+)", front[1] if front else "", re.MULTILINE
+    )
     return found[1] if found else ""

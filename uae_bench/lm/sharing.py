@@ -24,36 +24,32 @@ class Group:
 
 
 @dataclass(slots=True)
-class _Interval:
-    """Sorted sequences from `start` on that share `depth` tokens; `saved` by the best `groups` found below."""
+class _Node:
+    """Sorted sequences from `start` on that share `depth` tokens: groups chosen below, what they save, and the rest."""
 
     depth: int
     start: int
     saved: int = 0
-    groups: list[tuple[int, int, int]] = field(default_factory=list)  # start, end, shared length
+    groups: list[Group] = field(default_factory=list)
+    alone: list[int] = field(default_factory=list)
 
 
 def share_prefixes(sequences: Sequence[Tokens]) -> list[Group]:
-    """The split into groups, each with one shared prefix, that saves most tokens: sum of (members - 1) * length.
+    """Groups with one shared prefix each, chosen to save many tokens: sum of (members - 1) * length.
 
-    Sorted, sequences that begin alike stand together; the intervals of sequences with a common prefix form a tree,
-    and at each of its nodes the node's own prefix is worth more than the best of its children or it is not. Groups
-    and members come in lexicographic order of their tokens, whatever the order given.
+    Sorted, sequences that begin alike stand together, and what they share makes a tree. At each node, from the
+    longest prefixes up, either all sequences below share the node's prefix, or the groups found below stay and what
+    they left alone shares it, whichever saves more. No grouping by one fixed length saves more than the result.
+    Groups and members come in lexicographic order of their tokens, whatever the order given.
     """
     if not sequences:
         return []
     encoded = [sort_key(sequence) for sequence in sequences]
     order = sorted(range(len(encoded)), key=encoded.__getitem__)
-    ranked = [encoded[index] for index in order]
-    common = [_common(left, right) for left, right in pairwise(ranked)]
-    root = _best_groups(len(order), common)
-    groups = []
-    for start, end, length in root.groups:
-        if (end - start - 1) * length >= WORTH_SHARING:
-            groups.append(Group(length, tuple(order[start:end])))
-        else:
-            groups.extend(Group(0, (index,)) for index in order[start:end])
-    return groups
+    root = _choose([_common(encoded[left], encoded[right]) for left, right in pairwise(order)])
+    chosen = [*root.groups, *(Group(0, (position,)) for position in root.alone)]
+    chosen.sort(key=lambda group: group.members)
+    return [Group(group.length, tuple(order[position] for position in group.members)) for group in chosen]
 
 
 def sort_key(tokens: Tokens) -> bytes:
@@ -68,30 +64,39 @@ def _common(left: bytes, right: bytes) -> int:
     return int(differ.argmax()) if differ.any() else shortest // 4
 
 
-def _best_groups(count: int, common: Sequence[int]) -> _Interval:
-    """The root of the tree; a node is closed, and its choice made, when the next sequence shares less than it does."""
-    stack: list[_Interval] = [_Interval(depth=0, start=0)]
-    for index in range(count):
-        node = _Interval(depth=0, start=index, groups=[(index, index + 1, 0)])
-        shared = common[index] if index + 1 < count else 0
-        while stack and stack[-1].depth > shared:
-            node = _close(_adopt(stack.pop(), node), index + 1)
-        if shared and (not stack or stack[-1].depth < shared):
-            stack.append(_Interval(depth=shared, start=node.start))
-        stack[-1] = _adopt(stack[-1], node)
+def _choose(common: Sequence[int]) -> _Node:
+    """The root of the tree over positions 0 to len(common); `common` is what neighbours share.
+
+    A node is closed, and its choice made, when the next sequence shares less than its depth.
+    """
+    stack = [_Node(depth=0, start=0)]
+    for position in range(len(common) + 1):
+        node = _Node(depth=0, start=position, alone=[position])
+        shared = common[position] if position < len(common) else 0
+        while stack[-1].depth > shared:
+            node = _close(_adopt(stack.pop(), node), position + 1)
+        if stack[-1].depth < shared:
+            stack.append(_Node(depth=shared, start=node.start))
+        _adopt(stack[-1], node)
     return stack[0]
 
 
-def _adopt(parent: _Interval, child: _Interval) -> _Interval:
+def _adopt(parent: _Node, child: _Node) -> _Node:
     parent.saved += child.saved
-    parent.groups.extend(child.groups)
+    parent.groups += child.groups
+    parent.alone += child.alone
     return parent
 
 
-def _close(node: _Interval, end: int) -> _Interval:
+def _close(node: _Node, end: int) -> _Node:
     together = (end - node.start - 1) * node.depth
-    if together >= node.saved:
-        node.saved, node.groups = together, [(node.start, end, node.depth)]
+    among_alone = (len(node.alone) - 1) * node.depth
+    if together >= max(node.saved + max(among_alone, 0), WORTH_SHARING):
+        node.saved, node.alone = together, []
+        node.groups = [Group(node.depth, tuple(range(node.start, end)))]
+    elif among_alone >= WORTH_SHARING:
+        node.groups.append(Group(node.depth, tuple(node.alone)))
+        node.saved, node.alone = node.saved + among_alone, []
     return node
 
 
