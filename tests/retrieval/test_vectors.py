@@ -45,7 +45,13 @@ def parquet(folder: Path) -> tuple[Path, None]:
     return folder / "v.parquet", None
 
 
-FORMATS = [npy, npz, safetensors, parquet]
+def parquet_of_fixed_size(folder: Path) -> tuple[Path, None]:
+    vectors = pa.FixedSizeListArray.from_arrays(VECTORS.ravel(), 2)
+    pq.write_table(pa.table({"id": IDS, "vector": vectors}), folder / "v.parquet", row_group_size=2)
+    return folder / "v.parquet", None
+
+
+FORMATS = [npy, npz, safetensors, parquet, parquet_of_fixed_size]
 
 
 @pytest.mark.parametrize("write", FORMATS)
@@ -113,6 +119,15 @@ def test_what_is_no_named_matrix_is_refused(
     np.savez(tmp_path / "v.npz", vectors=vectors, ids=np.array(ids, dtype=str))
     with pytest.raises(BadInput, match=complaint):
         read_vectors(tmp_path / "v.npz")
+
+
+@pytest.mark.parametrize(
+    "column", [[[1.0, 0.0], [1.0], [0.0, 1.0]], [[1.0], None, [0.0]], [[1.0], [None], [2.0]], [1.0] * 3]
+)
+def test_columns_that_are_no_matrix_are_refused(tmp_path: Path, column: list[object]) -> None:
+    pq.write_table(pa.table({"id": IDS, "vector": column}), tmp_path / "v.parquet")
+    with pytest.raises(BadInput, match=r"differ in length|not lists"):
+        read_vectors(tmp_path / "v.parquet")
 
 
 def test_pickles_are_never_opened(tmp_path: Path) -> None:

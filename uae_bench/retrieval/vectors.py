@@ -100,11 +100,25 @@ def _load(path: Path) -> tuple[NDArray[Any], list[str] | None]:
         case ".safetensors":
             return _only_tensor(path), None
         case ".parquet":
-            import pyarrow.parquet as pq
-
-            table = pq.ParquetFile(path).read(["id", "vector"])
-            return np.array(table["vector"].to_pylist()), [str(name) for name in table["id"].to_pylist()]
+            return _columns(path)
     raise BadInput(f"{path} is no file of vectors by its name", hint=f"write {_FORMATS}")
+
+
+def _columns(path: Path) -> tuple[NDArray[Any], list[str]]:
+    """The columns `vector` and `id` of a Parquet file, without a Python object per number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        table = file.read(["id", "vector"])
+    column = table["vector"].combine_chunks()
+    if not (pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)):
+        raise ValueError(f"its column vector holds {column.type}, not lists")
+    if len(pc.unique(pc.list_value_length(column))) != 1 or column.null_count or column.flatten().null_count:
+        raise ValueError("its vectors are missing, broken, or differ in length")
+    names = [str(name) for name in table["id"].to_pylist()]
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1), names
 
 
 def _only_tensor(path: Path) -> NDArray[Any]:
