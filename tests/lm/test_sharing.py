@@ -45,13 +45,13 @@ def test_nothing_to_share_in_nothing() -> None:
 
 
 def test_prompts_without_a_passage_share_the_instruction_that_passages_left_behind() -> None:
-    # two passages of 20 after an instruction of 20 save 2 * 40; the three closed-book queries save 2 * 20 among them
-    given_passage = [tokens((9, 20), (passage, 20), (query, 2)) for passage in (5, 6) for query in (1, 2)]
+    # two passages of 30 after an instruction of 20 save 2 * 50, the closed-book queries 2 * 20; all in one 6 * 20
+    given_passage = [tokens((9, 20), (passage, 30), (query, 2)) for passage in (5, 6) for query in (1, 2)]
     closed_book = [tokens((9, 20), (query, 2)) for query in (1, 2, 3)]
     groups = share_prefixes(given_passage + closed_book)
     assert sorted(groups, key=lambda group: group.members) == [
-        Group(40, (0, 1)),
-        Group(40, (2, 3)),
+        Group(50, (0, 1)),
+        Group(50, (2, 3)),
         Group(20, (4, 5, 6)),
     ]
 
