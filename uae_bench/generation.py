@@ -11,10 +11,10 @@ from uae_bench.prompts import PromptTemplate
 from uae_bench.records import GenerationRecord, Passage, Query
 from uae_bench.stages import STAGES
 from uae_bench.store.digests import Json, digest_of
-from uae_bench.utility import Calls
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import FittedPrompt, Generated, Generator, Sampling
+    from uae_bench.utility import Calls
 
 
 def generate_answers(

@@ -19,17 +19,22 @@ from uae_bench.progress import SILENT, Progress
 if TYPE_CHECKING:
     from uae_bench.experiment import Experiment
 
-EXAMPLES = """\b
+EXAMPLES = """\
 Examples:
-  uae-bench run --retriever uae --task lab
-  uae-bench run -r bm25 -r dense -r uae -t qasper --seeds 0,1,2
-  uae-bench run -r uae -t mine.toml --data papers.json --encoder minilm --scorer lab:lfm2
-  uae-bench run -r 'bm25>minilm' -t scifact --set bm25.k1=0.9 --set bm25.b=0.4
+
+uae-bench run --retriever uae --task lab
+
+uae-bench run -r bm25 -r dense -r uae -t qasper --seeds 0,1,2
+
+uae-bench run -r uae -t mine.toml --data papers.json --encoder minilm --scorer lab:lfm2
+
+uae-bench run -r 'bm25>minilm' -t scifact --set bm25.k1=0.9 --set bm25.b=0.4
 """
 
-PLAN_EXAMPLES = """\b
+PLAN_EXAMPLES = """\
 Example:
-  uae-bench plan --retriever uae --task qasper
+
+uae-bench plan --retriever uae --task qasper
 """
 
 

@@ -58,7 +58,7 @@ class HardPool(BaseModel):
     reward_model: str = "BAAI/bge-reranker-base"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bench:
     """Some splits of one task as the stages see them: the first `limit` queries of each, all where it is None."""
 

@@ -1,0 +1,92 @@
+"""`cache`, `export` and `import`: what was computed, kept, shared, and brought in from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from uae_bench.cli import arguments as arg
+from uae_bench.cli.outcome import out
+from uae_bench.cli.tables import print_rows
+from uae_bench.errors import UsageError
+from uae_bench.store import Store
+
+cache = typer.Typer(help="The store: what is kept, why it hits or misses, and how to free space.", no_args_is_help=True)
+
+Digest = Annotated[str, typer.Argument(help="A key's digest, or its beginning, as `cache ls` shows it.")]
+SECONDS_PER_DAY = 86_400
+MEBIBYTE = 2**20
+
+
+@cache.command()
+def ls(store: arg.StoreFolder = arg.DEFAULT_STORE, as_json: arg.AsJson = False) -> None:
+    """Every artifact: stage, key, size, age, and what it was made from."""
+    entries = Store(store).entries()
+    if as_json:
+        rows = [{"stage": one.stage, "key": one.digest, "bytes": one.bytes, "fault": one.fault} for one in entries]
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        return
+    print_rows(
+        out,
+        f"{len(entries)} artifacts, {sum(one.bytes for one in entries) / MEBIBYTE:.1f} MiB in {store}",
+        ("stage", "key", "KiB", "last used", "state"),
+        [
+            [one.stage, one.digest[:12], f"{one.bytes / 1024:,.0f}", _when(one.last_used), one.fault or "whole"]
+            for one in entries
+        ],
+    )
+
+
+@cache.command()
+def why(digest: Digest, store: arg.StoreFolder = arg.DEFAULT_STORE) -> None:
+    """What one artifact's key holds: every option and input that it depends on. For what is missing, see `plan`."""
+    found = [one for one in Store(store).entries() if one.digest.startswith(digest)]
+    if len(found) != 1:
+        what = "no artifact's key begins" if not found else f"{len(found)} artifacts' keys begin"
+        raise UsageError(f"{what} with {digest!r}", hint="uae-bench cache ls shows them")
+    out.print_json(data={"key": found[0].key, "fault": found[0].fault})
+
+
+@cache.command()
+def gc(
+    days: Annotated[float | None, typer.Option(help="Also what was not used for so many days.")] = None,
+    keep: Annotated[float | None, typer.Option(help="Also the least recently used beyond so many MiB.")] = None,
+    store: arg.StoreFolder = arg.DEFAULT_STORE,
+) -> None:
+    """Remove unfinished, torn and altered artifacts, and on request old ones."""
+    report = Store(store).gc(
+        older_than=None if days is None else days * SECONDS_PER_DAY,
+        max_bytes=None if keep is None else round(keep * MEBIBYTE),
+    )
+    for name, reason in report.removed:
+        out.print(f"removed {name}: {reason}", highlight=False, markup=False)
+    out.print(f"{report.bytes / MEBIBYTE:.1f} MiB freed", highlight=False)
+
+
+def export(
+    archive: Annotated[Path, typer.Argument(help="The archive to write (.tar).")],
+    stage: Annotated[list[str] | None, typer.Option(help="Only these stages, e.g. utility; repeat.")] = None,
+    store: arg.StoreFolder = arg.DEFAULT_STORE,
+) -> None:
+    """Pack artifacts into one archive that another machine can import, verified by hash."""
+    kept = Store(store)
+    chosen = [one.digest for one in kept.entries() if not one.fault and (not stage or one.stage in stage)]
+    if not chosen:
+        raise UsageError(f"nothing to export in {store}", hint="uae-bench cache ls shows what there is")
+    kept.export(chosen, archive)
+    out.print(f"{len(chosen)} artifacts in {archive}", highlight=False, soft_wrap=True)
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Register the group and the command."""
+    parent.add_typer(cache, name="cache")
+    parent.command()(export)

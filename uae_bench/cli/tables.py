@@ -1,0 +1,146 @@
+"""What a user sees of results and plans: tables that fit a terminal, plain text elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from uae_bench.experiment import PlannedStep, Results
+    from uae_bench.records import Comparison
+    from uae_bench.result import ResultRecord
+
+SHOWN = ("Success@1", "nDCG@10", "ExpUtil@1", "uNDCG@10", "TokenF1", "Lift", "Harm")
+"""Columns of the terminal's table, where the task has them; every measure stands in the records."""
+
+STATUS_STYLE = {"hit": "green", "miss": "yellow", "waits": "dim"}
+
+
+def print_results(console: Console, results: Results) -> None:
+    """A table per task, the tests against its baseline, and where everything was written."""
+    for task in dict.fromkeys(record.task for record in results.records):
+        records = [record for record in results.records if record.task == task]
+        console.print(_table(records, results.comparisons.get(task, ()), results.baselines[task]))
+        for line in _notes(records, results.comparisons.get(task, ()), results.baselines[task]):
+            console.print(line, style="dim", highlight=False, soft_wrap=True)
+    console.print("\nwritten:", highlight=False)
+    for folder in results.folders:
+        console.print(f"  {escape(_short(folder))}", highlight=False, soft_wrap=True)
+
+
+def _table(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], baseline: str) -> Table:
+    first = records[0]
+    partial = ", partial" if first.partial else ""
+    title = f"{first.task} · {first.split} · {first.pool} pool · {first.queries} queries in {first.documents} documents"
+    table = Table(title=title + partial, title_style="bold", title_justify="left", header_style="bold", pad_edge=False)
+    measures = [name for name in SHOWN if any(record.measure(name) for record in records)]
+    table.add_column("system", no_wrap=True)
+    for name in measures:
+        table.add_column(name, justify="right", no_wrap=True)
+    tested = {(one.system, one.measure): one for one in comparisons}
+    key = measures[0] if measures else ""
+    for record in sorted(records, key=lambda record: _order(record, key)):
+        cells = [_cell(record, name, tested.get((record.system, name))) for name in measures]
+        style = "italic" if record.kind == "reference" else None
+        table.add_row(escape(_name(record, records, baseline)), *cells, style=style)
+    return table
+
+
+def _order(record: ResultRecord, key: str) -> tuple[float, str, int]:
+    found = record.measure(key)
+    mean = found.mean if found is not None and found.mean is not None else float("-inf")
+    return mean, record.system, record.seed
+
+
+def _name(record: ResultRecord, records: Sequence[ResultRecord], baseline: str) -> str:
+    several = sum(other.system == record.system for other in records) > 1
+    mark = " (baseline)" if record.system == baseline else " (reference)" if record.kind == "reference" else ""
+    return record.system + (f" #{record.seed}" if several else "") + mark
+
+
+def _cell(record: ResultRecord, measure: str, test: Comparison | None) -> str:
+    found = record.measure(measure)
+    if found is None or found.mean is None:
+        return "–"
+    star = ""
+    if test is not None and test.p_adjusted <= 0.05:
+        star = "▲" if test.difference > 0 else "▼"
+    return f"{found.mean:.3f}{star or ' '}"
+
+
+def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], baseline: str) -> list[str]:
+    lines = []
+    untested = next((one.why for one in comparisons if one.why), "")
+    if untested:
+        lines.append(f"not tested: {untested}")
+    elif comparisons:
+        lines.append(
+            f"▲▼ above or below {baseline} at p ≤ 0.05: paired sign flips clustered by document, Holm within a measure"
+        )
+    if any(record.kind == "reference" for record in records):
+        lines.append("references see answers or evidence that no retriever may see")
+    utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]
+    if utilities:
+        lines.append(
+            f"utility: {records[0].definition} by {utilities[0].spec}; what a trained system learnt from is that same model"
+        )
+    return lines
+
+
+def print_plan(console: Console, planned: Sequence[PlannedStep]) -> None:
+    """Each step with what it would do, why, and what it would cost."""
+    table = Table(title_justify="left", header_style="bold", pad_edge=False)
+    for name, justify in (("", "left"), ("step", "left"), ("calls", "right"), ("tokens", "right"), ("minutes", "right")):
+        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    table.add_column("why", overflow="fold", style="dim")
+    for step in planned:
+        minutes = f"{step.minutes:.1f}" if step.minutes is not None else "?" if step.tokens else ""
+        table.add_row(
+            f"[{STATUS_STYLE[step.status]}]{step.status}[/]",
+            escape(step.label),
+            f"{step.calls:,}" if step.calls else "",
+            f"{step.tokens:,}" if step.tokens else "",
+            minutes,
+            escape(step.why),
+        )
+    console.print(table)
+    missing = [step for step in planned if step.status != "hit"]
+    calls = sum(step.calls or 0 for step in missing)
+    tokens = sum(step.tokens or 0 for step in missing)
+    console.print(
+        f"{len(planned) - len(missing)} of {len(planned)} steps are stored; "
+        f"the rest takes about {calls:,} language-model calls and {tokens:,} tokens",
+        highlight=False,
+    )
+    if any(step.tokens and step.minutes is None for step in missing):
+        console.print("minutes: ? until the model has run here once", style="dim", highlight=False)
+
+
+def print_rows(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table of texts."""
+    table = Table(title=title, title_style="bold", title_justify="left", header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+
+
+def print_fields(console: Console, fields: Mapping[str, str]) -> None:
+    """Names and values, one pair a line."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        console.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(value)}", highlight=False)
+
+
+def _short(path: Path) -> str:
+    """The path as one would type it from here."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
