@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ class BiEncoder:
     @cached_property
     def dimension(self) -> int:
         """D, the length of a vector."""
-        return len(self.model.encode_query("", prompt=self.query_prefix, show_progress_bar=False))
+        return len(self.model.encode_query("a", prompt=self.query_prefix, show_progress_bar=False))
 
     @property
     def max_length(self) -> int | None:
@@ -74,7 +75,8 @@ class BiEncoder:
     def encode_queries(self, texts: Sequence[str], progress: Progress = SILENT) -> Vectors:
         """Unit vectors of queries, (Q, D), in the order of the texts.
 
-        Equal texts have equal vectors; the same texts give the same bytes on the same machine and thread count.
+        Equal texts have equal vectors, and a blank one, being like nothing, the zero vector. The same texts give the
+        same bytes on the same machine and thread count.
 
         Raises:
             BadInput: the model gives nan or an infinity.
@@ -97,8 +99,8 @@ class BiEncoder:
         self, texts: Sequence[str], encode: Callable[..., Any], prefix: str, progress: Progress, label: str
     ) -> Vectors:
         # Longest first: batches hold texts of like length, and too little memory shows at once.
-        distinct = sorted(set(texts), key=lambda text: (-len(text), text))
-        vectors = np.empty((len(distinct), self.dimension), dtype=np.float32)
+        distinct = sorted({text for text in texts if text.strip()}, key=lambda text: (-len(text), text))
+        vectors = np.zeros((len(distinct) + 1, self.dimension), dtype=np.float32)  # the last row is for blank texts
         spans = list(batches(len(distinct), BATCH))
         for span in progress.track(spans, total=len(spans), label=label):
             vectors[span.start : span.stop] = encode(
@@ -111,7 +113,7 @@ class BiEncoder:
         if not np.isfinite(vectors).all():
             raise BadInput("the encoder gives nan or an infinity", hint="use another: its weights are damaged")
         row = {text: position for position, text in enumerate(distinct)}
-        return vectors[[row[text] for text in texts]]
+        return vectors[[row.get(text, -1) for text in texts]]
 
     def _truncated(self, texts: Sequence[str], prefix: str) -> int:
         tokenizer, longest = self.model.tokenizer, self.max_length
@@ -142,19 +144,33 @@ def _load(folder: str, device: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     try:
-        model = SentenceTransformer(
-            folder,
-            device=device,
-            local_files_only=True,
-            trust_remote_code=False,
-            model_kwargs={"dtype": torch.float32, "use_safetensors": True},
-        )
+        with _no_progress_bar():
+            model = SentenceTransformer(
+                folder,
+                device=device,
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+            )
     except Exception as error:  # three libraries read these files, each failing in its own way
         why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise ModelUnavailable(
             f"the encoder in {folder} does not load: {why}", hint="copy or download its files again"
         ) from error
     return model.eval()
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _set_max_length(model: SentenceTransformer, spec: str, max_length: int) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import bm25s
 
 Terms = list[int]
+# bm25s compiles its search of many queries at once in each process anew, for seconds; below about so many scores
+# (queries x passages) it is quicker to score query by query.
+WORTH_COMPILING = 100_000_000
 
 
 class Bm25(Retriever):
@@ -63,10 +66,10 @@ class Bm25Searcher:
     def search(self, queries: Sequence[Query], encoded: Sequence[Terms], *, depth: int) -> dict[str, Ranking]:
         checked_depth(depth)
         pairs = list(zip(queries, encoded, strict=True))
-        whole = [(query, terms) for query, terms in pairs if terms and self._candidates.pools is None]
-        rankings = self._search_corpus(whole, depth) if whole else {}
+        at_once = self._candidates.pools is None and len(pairs) * len(self._candidates.ids) >= WORTH_COMPILING
+        rankings = self._search_at_once([pair for pair in pairs if pair[1]], depth) if at_once else {}
         return {
-            query.id: rankings[query.id] if query.id in rankings else self._rank_all(query, terms, depth)
+            query.id: rankings[query.id] if query.id in rankings else self._search_one(query, terms, depth)
             for query, terms in pairs
         }
 
@@ -74,8 +77,10 @@ class Bm25Searcher:
         """`queries_without_terms` share no term with the corpus: all their scores are 0 and passage ids order them."""
         return {"queries_without_terms": sum(not terms for terms in encoded)}
 
-    def _search_corpus(self, pairs: Sequence[tuple[Query, Terms]], depth: int) -> dict[str, Ranking]:
+    def _search_at_once(self, pairs: Sequence[tuple[Query, Terms]], depth: int) -> dict[str, Ranking]:
         """Rankings of the queries whose cut at `depth` falls between two different scores; ties need all scores."""
+        if not pairs:
+            return {}
         width = min(depth + 1, len(self._candidates.ids))
         rows, scores = self._engine.retrieve([terms for _, terms in pairs], k=width, show_progress=False, n_threads=1)
         order = np.lexsort((rows, -scores))
@@ -90,7 +95,7 @@ class Bm25Searcher:
             if is_clear
         }
 
-    def _rank_all(self, query: Query, terms: Terms, depth: int) -> Ranking:
+    def _search_one(self, query: Query, terms: Terms, depth: int) -> Ranking:
         scores = self._scores(terms)
         pools = self._candidates.pools
         return self._candidates.best(query, scores if pools is None else scores[pools[query.id]], depth)

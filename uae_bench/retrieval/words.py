@@ -16,7 +16,7 @@ _STOPWORDS = (
     "that the their then there these they this to was will with"
 )
 LUCENE_STOPWORDS = frozenset(_STOPWORDS.split())
-_WORD = re.compile(r"\w+(?:'\w+)*")
+_WORD = re.compile(r"\b\w\w+\b")  # as bm25s and scikit-learn cut by default
 
 
 class LexicalSettings(Settings):
@@ -29,7 +29,7 @@ class LexicalSettings(Settings):
 
 
 class Words:
-    """Lower-cased runs of letters and digits, stop words dropped, the rest stemmed (Snowball English, PyStemmer)."""
+    """Lower-cased runs of two or more letters and digits, stop words dropped, the rest stemmed (Snowball English)."""
 
     def __init__(self, settings: LexicalSettings) -> None:
         self._dropped = LUCENE_STOPWORDS if settings.stopwords == "lucene" else frozenset()
@@ -37,7 +37,7 @@ class Words:
 
     def __call__(self, text: str) -> list[str]:
         """The index terms of a text in order, repeats kept; possibly none."""
-        words = [word for word in _WORD.findall(text.lower().replace("’", "'")) if word not in self._dropped]
+        words = [word for word in _WORD.findall(text.lower()) if word not in self._dropped]
         return list(self._stemmer.stemWords(words)) if self._stemming else words
 
     @cached_property

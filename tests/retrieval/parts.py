@@ -1,0 +1,78 @@
+"""Small corpora, views over them, and a tiny encoder of the true classes with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from uae_bench.records import Passage, Query, RetrievalView
+from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.component import Component, Resources
+
+TEXTS = {
+    "p3": "The harbour of Vell was dug in 1804 by Ana Torv and her crew.",
+    "p1": "Steam engines of the second kind need soft water.",
+    "p2": "Nobody lives on the island of Orm in winter.",
+    "p5": "The lighthouse burns oil. The lighthouse keeper counts ships.",
+    "p4": "Café Zürich serves 漢字 soup 🍜 to naïve engineers.",
+}
+QUESTIONS = {"q1": "who dug the harbour?", "q2": "lighthouse keeper", "q3": "engines in winter"}
+
+
+def view(
+    texts: Mapping[str, str] = TEXTS,
+    questions: Mapping[str, str] = QUESTIONS,
+    pools: Mapping[str, tuple[str, ...]] | None = None,
+) -> RetrievalView:
+    """A view over passages and queries given as id -> text."""
+    passages = tuple(Passage(name, text, "", "d") for name, text in texts.items())
+    return RetrievalView(passages, tuple(Query(name, text, None) for name, text in questions.items()), pools)
+
+
+def build(name: str, argument: str = "", **settings: Any) -> Any:
+    """A built component of the table with these settings."""
+    component: Component = RETRIEVERS[name]
+    return component.build(argument, component.config(**settings), Resources())
+
+
+@lru_cache(maxsize=1)
+def tiny_encoder() -> Path:
+    """A sentence-transformers folder: a BERT of width 16 with seeded random weights, words as tokens, 32 positions."""
+    return save_tiny_encoder(Path(mkdtemp(prefix="tiny-encoder-")))
+
+
+def save_tiny_encoder(folder: Path, words: Sequence[str] = tuple(" ".join(TEXTS.values()).lower().split())) -> Path:
+    """Write such a folder anew."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(97, 123)]
+    pieces = dict.fromkeys([*marks, *letters, *(f"##{letter}" for letter in letters), *words])
+    core = Tokenizer(models.WordPiece({piece: row for row, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    core.normalizer = normalizers.BertNormalizer()
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    core.post_processor = processors.BertProcessing(("[SEP]", marks.index("[SEP]")), ("[CLS]", marks.index("[CLS]")))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        model_max_length=32,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+    )
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertModel(BertConfig(vocab_size=len(pieces), max_position_embeddings=32, **shape))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    reader = Transformer(str(folder), max_seq_length=32)
+    SentenceTransformer(modules=[reader, Pooling(16, "mean")], device="cpu").save(str(folder))
+    return folder

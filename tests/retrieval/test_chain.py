@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.retrieval.parts import TEXTS, build, tiny_encoder, view
+from uae_bench.errors import BadInput, UnknownName, UsageError
+from uae_bench.records import Ranking, Run
+from uae_bench.retrieval.chain import Step, System, build_chain, parse_system, step_identity
+from uae_bench.retrieval.component import Resources
+from uae_bench.retrieval.words import LexicalSettings
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("bm25", [Step("bm25")]),
+        ("dense:lab:encoder", [Step("dense", "lab:encoder")]),
+        ("dense:org/model@v1", [Step("dense", "org/model@v1")]),
+        (" bm25 > minilm ", [Step("bm25"), Step("minilm")]),
+        ("bm25>dense:./folder>bge", [Step("bm25"), Step("dense", "./folder"), Step("bge")]),
+        ("bm25>uae", [Step("bm25"), Step("uae")]),
+    ],
+)
+def test_a_chain_parses_and_prints_back(text: str, steps: list[Step]) -> None:
+    system = parse_system(text, known=["uae", "infonce"])
+    assert system == System(text.replace(" ", ""), tuple(steps))
+    assert parse_system(system.name, known=["uae"]) == system
+
+
+@pytest.mark.parametrize("text", ["bm25>bm25", "minilm>random", "uae>bm25-okapi"])
+def test_a_first_stage_cannot_follow(text: str) -> None:
+    with pytest.raises(UsageError, match="cannot follow another step"):
+        parse_system(text, known=["uae"])
+
+
+@pytest.mark.parametrize("text", ["", ">", "bm25>", ">minilm", "dense:", "dense", "bm25:x", "uae:x", ":x"])
+def test_a_malformed_chain_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_system(text, known=["uae"])
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(UnknownName) as caught:
+        parse_system("bm52")
+    assert "bm25" in caught.value.hint
+    with pytest.raises(UnknownName) as caught:
+        parse_system("BAAI/bge-base-en-v1.5")
+    assert "dense:BAAI/bge-base-en-v1.5" in caught.value.hint
+
+
+def test_parsing_loads_no_model() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from uae_bench.retrieval.chain import parse_system; parse_system('bm25>bge');"
+        "print({'torch', 'transformers', 'faiss', 'bm25s', 'numba'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_chain_reranks_what_its_first_step_found() -> None:
+    folder = str(tiny_encoder())
+    chain = build_chain(parse_system(f"bm25>dense:{folder}"), {}, Resources())
+    run = chain.retrieve(view(), depth=2)
+    found, scored = (
+        build(name, argument).retrieve(view(), depth=9) for name, argument in (("bm25", ""), ("dense", folder))
+    )
+    assert run.system == chain.name
+    for query, ranking in run.rankings.items():
+        kept = found.rankings[query].passages[:2]
+        assert ranking.passages == tuple(passage for passage in scored.rankings[query].passages if passage in kept)
+        assert ranking.scores == pytest.approx(
+            [
+                dict(zip(*(scored.rankings[query].passages, scored.rankings[query].scores), strict=True))[p]
+                for p in ranking.passages
+            ],
+            abs=1e-5,
+        )
+
+
+def test_settings_reach_the_component_that_they_name() -> None:
+    system = parse_system("bm25")
+    plain, flat = (build_chain(system, configs, Resources()) for configs in ({}, {"bm25": LexicalSettings(b=0.0)}))
+    assert plain.retrieve(view(), depth=5) != flat.retrieve(view(), depth=5)
+
+
+def test_reranking_needs_every_query() -> None:
+    reranker = build("dense", str(tiny_encoder()))
+    run = Run("half", 1, {"q1": Ranking(("p1",), (1.0,))})
+    with pytest.raises(BadInput, match="'q2'"):
+        reranker.rerank(view(), run, depth=1)
+
+
+def test_an_approximate_index_is_refused_where_pools_are_searched() -> None:
+    retriever = build("dense", str(tiny_encoder()), index="hnsw")
+    with pytest.raises(UsageError, match="index=hnsw"):
+        retriever.retrieve(view(pools=dict.fromkeys(("q1", "q2", "q3"), tuple(TEXTS))), depth=1)
+    searcher = retriever.prepare(view())
+    assert searcher.facts(searcher.encode(view().queries), depth=3)["index_recall"] == 1.0
+
+
+def test_identity_names_models_by_content() -> None:
+    folder = str(tiny_encoder())
+    assert step_identity(Step("bm25"), {}) == {}
+    assert set(step_identity(Step("dense", folder), {})) == {"files"}
