@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import itertools
 import math
 
+import ir_measures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,15 +109,18 @@ RUN = """\
 """
 
 
-def test_trec_text_files_give_the_values_worked_out_by_hand() -> None:
+def read_trec() -> Judged:
     qrels: dict[str, dict[str, int]] = {}
     for query, _, passage, grade in map(str.split, QRELS.splitlines()):
         qrels.setdefault(query, {})[passage] = int(grade)
     scores: dict[str, dict[str, float]] = {}
     for query, _, passage, _, score, _ in map(str.split, RUN.splitlines()):
         scores.setdefault(query, {})[passage] = float(score)
-    run = Run("tag", 4, {query: Ranking.from_scores(found, 4) for query, found in scores.items()})
-    values = evaluate(["AP", "RR", "P@2", "R@3", "nDCG@3"], Judged(tuple(qrels), run, qrels))
+    return Judged(tuple(qrels), Run("tag", 4, {q: Ranking.from_scores(found, 4) for q, found in scores.items()}), qrels)
+
+
+def test_trec_text_files_give_the_values_worked_out_by_hand() -> None:
+    values = evaluate(["AP", "RR", "P@2", "R@3", "nDCG@3"], read_trec())
     # 301: relevant at ranks 2 and 4 of 2 relevant; 302: at ranks 1 and 2 of 3, grades 1 and 2
     assert values_of(values, "AP") == pytest.approx({"301": (1 / 2 + 2 / 4) / 2, "302": (1 + 1) / 3})
     assert values_of(values, "RR") == pytest.approx({"301": 1 / 2, "302": 1.0})
@@ -125,6 +130,18 @@ def test_trec_text_files_give_the_values_worked_out_by_hand() -> None:
     assert values_of(values, "nDCG@3") == pytest.approx(
         {"301": (1 / log3) / (1 + 1 / log3), "302": (1 + 2 / log3) / (2 + 1 / log3 + 1 / 2)}
     )
+
+
+@pytest.mark.parametrize("measure", ["AP", "AP@2", "RR", "P@2", "R@3", "nDCG", "nDCG@3", "Success@1"])
+def test_trec_text_files_give_what_ir_measures_makes_of_them(measure: str) -> None:
+    theirs = ir_measures.iter_calc(
+        [ir_measures.parse_measure(measure)],
+        ir_measures.read_trec_qrels(io.StringIO(QRELS)),
+        ir_measures.read_trec_run(io.StringIO(RUN)),
+    )
+    assert values_of(evaluate([measure], read_trec()), measure) == {
+        metric.query_id: pytest.approx(metric.value) for metric in theirs
+    }
 
 
 rankings = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)

@@ -7,7 +7,7 @@ a query without relevant passages, where nothing could be measured; that query i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from uae_bench.metrics.judged import Judged
@@ -31,7 +31,7 @@ def compute(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]:
 
 
 def trec_eval(
-    measures: Sequence[Measure], qrels: Mapping[str, Mapping[str, int]], run: Run
+    measures: Sequence[Measure], qrels: dict[str, dict[str, int]], run: Run
 ) -> dict[Measure, dict[str, float]]:
     """trec_eval's value per measure and query of `qrels`, from one pass over the run."""
     import ir_measures
@@ -45,10 +45,10 @@ def trec_eval(
     return {measure: _cut(measure, values[theirs]) for measure, theirs in asked.items()}
 
 
-def untied_scores(run: Run, query: str) -> dict[str, int]:
-    """depth − rank per passage: strictly decreasing, exact in float32."""
+def untied_scores(run: Run, query: str) -> dict[str, float]:
+    """depth − rank per passage: whole numbers, strictly decreasing, exact in float32."""
     passages = run.rankings[query].passages
-    return dict(zip(passages, range(run.depth - 1, run.depth - 1 - len(passages), -1), strict=True))
+    return dict(zip(passages, map(float, range(run.depth - 1, run.depth - 1 - len(passages), -1)), strict=True))
 
 
 def _spelling(measure: Measure) -> str:
