@@ -1,0 +1,65 @@
+"""The options of the room's trainers. `config.toml` holds every default with its reason."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Teacher = Literal["reward", "utility", "one-hot"]
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+InnerShare = Annotated[float, Field(gt=0, lt=1)]
+
+
+class UaeConfig(BaseModel):
+    """What may be set. `uae-direct` reads no option of the reward model, `infonce` none of the soft teacher."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    positive: Literal["evidence", "best-utility"]
+    negatives: Count
+    gate_margin: NotNegative
+    gate_utility_margin: NotNegative
+
+    teacher_lambda: Positive | Literal["calibrated"]
+    teacher_entropy: InnerShare
+    tau: Positive
+
+    mode: Literal["full", "lora", "adapter"]
+    batch: Count
+    epochs: Count
+    evaluations: Count
+    patience: Count
+    min_gain: NotNegative
+    warmup: Share
+    weight_decay: NotNegative
+    full_learning_rate: Positive
+    lora_learning_rate: Positive
+    adapter_learning_rate: Positive
+    max_length: Count
+
+    reward_model: str
+    reward_mode: Literal["full", "lora"]
+    reward_margin: Positive
+    reward_min_gap: NotNegative
+    reward_group: Annotated[int, Field(ge=2)]
+    reward_batch: Count
+    reward_epochs: Count
+    reward_evaluations: Count
+    reward_patience: Count
+    reward_full_learning_rate: Positive
+    reward_lora_learning_rate: Positive
+    reward_warmup: Share
+    reward_weight_decay: NotNegative
+    reward_max_length: Count
+
+    lora_rank: Count
+    lora_alpha: Count
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    lora_targets: Annotated[str, Field(min_length=1)]
+
+    precision: Literal["float32", "bfloat16"]

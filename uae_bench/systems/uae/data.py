@@ -1,0 +1,96 @@
+"""From a training set to candidate sets: which queries, which d⁺, which negatives, and how many fell at each gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from uae_bench.records import Query, TrainingSet
+
+Scores = Mapping[str, Mapping[str, float]]  # query id -> passage id -> score
+Rule = Literal["evidence", "best-utility"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A query with all its labelled candidates, in order of the run. `positive` is d⁺ and `rule` where it came from.
+
+    `others` are further passages that annotators marked: they are never taken for negatives.
+    """
+
+    query: Query
+    candidates: tuple[str, ...]
+    positive: str
+    rule: Rule
+    others: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateSet:
+    """B = {d⁺, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺; `scores`, in that order, are what the teacher reads."""
+
+    query: str
+    passages: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GateCounts:
+    """What became of the near passages: `near` = among the top k by base similarity, `kept` = also passed the gate.
+
+    `dropped` queries lost all their negatives; `queries` counts those that had any candidate besides d⁺.
+    """
+
+    queries: int
+    dropped: int
+    near: int
+    kept: int
+
+
+def labelled(queries: Sequence[Query], data: TrainingSet, positive: Rule) -> list[Labelled]:
+    """The queries with utilities, each with its d⁺; a query without answers has no utilities and is left out.
+
+    d⁺ by "evidence" is the marked candidate of highest utility, and the best candidate by utility where none is
+    marked. Equal utilities are decided by passage id.
+    """
+    found = []
+    for query in queries:
+        utilities = data.utilities.get(query.id, {})
+        ranking = data.candidates.rankings.get(query.id)
+        candidates = tuple(p for p in ranking.passages if p in utilities) if ranking else ()
+        if not candidates:
+            continue
+        by_utility = sorted(candidates, key=lambda passage: (-utilities[passage], passage))
+        marked = [p for p in by_utility if p in data.evidence.get(query.id, frozenset())]
+        if marked and positive == "evidence":
+            found.append(Labelled(query, candidates, marked[0], "evidence", frozenset(marked[1:])))
+        else:
+            found.append(Labelled(query, candidates, by_utility[0], "best-utility", frozenset()))
+    return found
+
+
+def nearest(item: Labelled, similarity: Mapping[str, float], negatives: int) -> tuple[str, ...]:
+    """The `negatives` candidates most similar to the query by the starting encoder, d⁺ and marked passages aside."""
+    others = [p for p in item.candidates if p != item.positive and p not in item.others]
+    return tuple(sorted(others, key=lambda passage: (-similarity[passage], passage))[:negatives])
+
+
+def gated(
+    items: Sequence[Labelled], similarity: Scores, scores: Scores, *, negatives: int, margin: float
+) -> tuple[list[CandidateSet], GateCounts]:
+    """(3) Utility-gated hard negatives: d⁻ stays iff it is among the top k by base similarity and
+    R(q,d⁺) − R(q,d⁻) > δ. `scores` holds R (for `uae-direct`, U) of d⁺ and of every near passage.
+    """
+    sets, near_count, queries = [], 0, 0
+    for item in items:
+        near = nearest(item, similarity[item.query.id], negatives)
+        of = scores[item.query.id]
+        kept = [passage for passage in near if of[item.positive] - of[passage] > margin]
+        near_count += len(near)
+        queries += bool(near)
+        if kept:
+            passages = (item.positive, *kept)
+            sets.append(CandidateSet(item.query.id, passages, tuple(of[passage] for passage in passages)))
+    kept_count = sum(len(candidate_set.passages) - 1 for candidate_set in sets)
+    return sets, GateCounts(queries=queries, dropped=queries - len(sets), near=near_count, kept=kept_count)

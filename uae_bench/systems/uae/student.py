@@ -1,0 +1,234 @@
+"""The student f_φ: a bi-encoder, trained whole, by LoRA, or by a linear map on top of the frozen encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+from torch import Tensor, nn
+
+from uae_bench.encoder import BiEncoder
+from uae_bench.progress import Progress
+from uae_bench.systems.uae.config import UaeConfig
+from uae_bench.systems.uae.data import CandidateSet, Labelled, Scores
+from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit, restore
+from uae_bench.systems.uae.lora import fold, inject
+from uae_bench.systems.uae.loss import student_log_distribution, uae_loss
+from uae_bench.systems.uae.tensors import Features, Rows, VectorRows, by_length, padded, tokenised
+
+ENCODING_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Queries and passages as rows of model inputs, and the row of each id (passages and queries are told apart)."""
+
+    rows: Rows
+    query: Mapping[str, int]
+    passage: Mapping[str, int]
+
+
+class CandidateLoss(nn.Module):
+    """`uae_loss` of a bi-encoder over a batch of candidate sets, as its trainer calls it."""
+
+    def __init__(self, model: SentenceTransformer, tau: float) -> None:
+        super().__init__()
+        self.model = model
+        self.tau = tau
+
+    def forward(self, features: list[Features], labels: Mapping[str, Tensor]) -> Tensor:
+        """Queries (B, D) and the batch's distinct passages (U, D); `labels["index"]` (B, K) points into the latter."""
+        queries, passages = (unit(self.model(part)["sentence_embedding"]) for part in features)
+        student = student_log_distribution(queries, passages[labels["index"]], labels["members"], self.tau)
+        return uae_loss(labels["teacher"], student)
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """Gathers candidate sets into one batch in which every passage is encoded once."""
+
+    inputs: Inputs
+    sets: Sequence[CandidateSet]
+    teacher: Sequence[Sequence[float]]
+    valid_label_columns: tuple[str, ...] = ()
+
+    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+        chosen = [row["set"] for row in rows]
+        distinct = {passage: None for number in chosen for passage in self.sets[number].passages}
+        place = {passage: position for position, passage in enumerate(distinct)}
+        index, members = padded([[place[p] for p in self.sets[number].passages] for number in chosen], torch.int64)
+        teacher, _ = padded([self.teacher[number] for number in chosen], torch.float32)
+        queries = self.inputs.rows.gather([self.inputs.query[self.sets[number].query] for number in chosen])
+        passages = self.inputs.rows.gather([self.inputs.passage[passage] for passage in distinct])
+        return {
+            **{f"query_{name}": value for name, value in queries.items()},
+            **{f"passage_{name}": value for name, value in passages.items()},
+            "label": {"teacher": teacher, "index": index, "members": members},
+        }
+
+
+class DevMeasures(SentenceEvaluator):
+    """ExpUtil@1 (the mean utility of the first candidate) and Success@1 (d⁺ or another marked passage is first) on dev.
+
+    Nothing is gated here: every labelled candidate of every dev query is ranked. `gain_error` is the standard error of
+    the mean paired difference in ExpUtil@1 to the first call, the untrained start.
+    """
+
+    def __init__(self, inputs: Inputs, items: Sequence[Labelled], utilities: Scores) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.items = items
+        self.utilities = utilities
+        self._start: np.ndarray[Any, np.dtype[np.float64]] | None = None
+
+    def __call__(self, model: Any, output_path: Any = None, epoch: int = -1, steps: int = -1) -> dict[str, float]:
+        rows = {self.inputs.query[item.query.id] for item in self.items}
+        rows |= {self.inputs.passage[passage] for item in self.items for passage in item.candidates}
+        vectors = encode(model, self.inputs.rows, sorted(rows))
+        first = [self._first(item, vectors) for item in self.items]
+        utility = np.array([self.utilities[i.query.id][p] for i, p in zip(self.items, first, strict=True)])
+        hits = [p == i.positive or p in i.others for i, p in zip(self.items, first, strict=True)]
+        self._start = utility if self._start is None else self._start
+        gain = utility - self._start
+        error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else float("inf")
+        return {"ExpUtil@1": float(utility.mean()), "Success@1": float(np.mean(hits)), "gain_error": error}
+
+    def _first(self, item: Labelled, vectors: Mapping[int, Tensor]) -> str:
+        query = vectors[self.inputs.query[item.query.id]]
+        scores = {passage: float(query @ vectors[self.inputs.passage[passage]]) for passage in item.candidates}
+        return min(scores, key=lambda passage: (-scores[passage], passage))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Rows of length one."""
+    return nn.functional.normalize(vectors.float(), dim=1)
+
+
+def embedded(
+    encoder: BiEncoder, queries: Mapping[str, str], passages: Mapping[str, str], progress: Progress
+) -> Inputs:
+    """Texts by id as unit embeddings of the starting encoder; it serves mining, and the mode "adapter" as input."""
+    vectors = np.concatenate(
+        [
+            encoder.encode_queries(list(queries.values()), progress),
+            encoder.encode_passages(list(passages.values()), progress),
+        ]
+    )
+    return Inputs(VectorRows(torch.from_numpy(vectors)), *_numbered(queries, passages))
+
+
+def token_inputs(
+    encoder: BiEncoder, queries: Mapping[str, str], passages: Mapping[str, str], max_length: int
+) -> Inputs:
+    """Texts by id, each tokenised once with its role's prefix and cut at `max_length` or the encoder's own limit."""
+    texts = [encoder.query_prefix + text for text in queries.values()]
+    texts += [encoder.passage_prefix + text for text in passages.values()]
+    length = min(max_length, encoder.max_length or max_length)
+    return Inputs(tokenised(encoder.model.tokenizer, texts, None, length), *_numbered(queries, passages))
+
+
+def _numbered(queries: Mapping[str, str], passages: Mapping[str, str]) -> tuple[dict[str, int], dict[str, int]]:
+    return (
+        {query: row for row, query in enumerate(queries)},
+        {passage: len(queries) + row for row, passage in enumerate(passages)},
+    )
+
+
+def encode(model: SentenceTransformer, rows: Rows, wanted: Sequence[int]) -> dict[int, Tensor]:
+    """Unit embeddings (D,) on the CPU by row; rows of like length are encoded together."""
+    vectors: dict[int, Tensor] = {}
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for batch in by_length(rows, wanted, ENCODING_BATCH):
+            features = {name: value.to(model.device) for name, value in rows.gather(batch).items()}
+            vectors.update(zip(batch, unit(model(features)["sentence_embedding"]).cpu(), strict=True))
+    model.train(training)
+    return vectors
+
+
+def similarities(embeddings: Inputs, items: Sequence[Labelled]) -> dict[str, dict[str, float]]:
+    """⟨f(q), f(d)⟩ of the starting encoder for every labelled candidate."""
+    vectors = embeddings.rows.gather(range(len(embeddings.query) + len(embeddings.passage)))["sentence_embedding"]
+    table: dict[str, dict[str, float]] = {}
+    for item in items:
+        passages = vectors[[embeddings.passage[passage] for passage in item.candidates]]
+        scores = passages @ vectors[embeddings.query[item.query.id]]
+        table[item.query.id] = dict(zip(item.candidates, scores.tolist(), strict=True))
+    return table
+
+
+def trainable(encoder: BiEncoder, options: UaeConfig) -> SentenceTransformer:
+    """What the mode trains: the encoder itself, with LoRA in it, or a linear map that takes its embeddings.
+
+    The map is x + Δx with Δ = 0 at the start, so that weight decay pulls towards the starting encoder.
+    """
+    if options.mode == "lora":
+        inject(encoder.model[0].auto_model, options)
+    if options.mode != "adapter":
+        return encoder.model
+    width = encoder.dimension
+    start = torch.zeros(width, width)
+    change = Dense(width, width, bias=False, activation_function=None, init_weight=start, use_residual=True)
+    return SentenceTransformer(modules=[change, Normalize()], device=str(encoder.model.device))
+
+
+def assembled(encoder: BiEncoder, trained: SentenceTransformer, options: UaeConfig) -> SentenceTransformer:
+    """The product: an ordinary bi-encoder, LoRA folded into its weights, or the map appended as one dense layer."""
+    if options.mode == "lora":
+        fold(encoder.model[0].auto_model)
+    product = encoder.model
+    if options.mode == "adapter":
+        width, device = encoder.dimension, encoder.model.device
+        weight = torch.eye(width, device=device) + dict(trained.named_parameters())["0.linear.weight"].detach()
+        layer = Dense(width, width, bias=False, activation_function=None, init_weight=weight)
+        product = SentenceTransformer(modules=[*encoder.model, Normalize(), layer, Normalize()], device=str(device))
+    product.prompts = {"query": encoder.query_prefix, "document": encoder.passage_prefix}
+    return product
+
+
+def train_student(
+    model: SentenceTransformer, inputs: Inputs, train: Collator, dev: Collator, measures: DevMeasures,
+    options: UaeConfig, seed: int, progress: Progress,
+) -> History:  # fmt: skip
+    """Fits the student by `uae_loss`; the weights of highest dev ExpUtil@1 are kept.
+
+    They are kept only if they beat the start by `min_gain` standard errors of the paired difference; else the start is.
+    """
+    rates = {
+        "full": options.full_learning_rate,
+        "lora": options.lora_learning_rate,
+        "adapter": options.adapter_learning_rate,
+    }
+    schedule = Schedule(
+        batch=options.batch, epochs=options.epochs, evaluations=options.evaluations, patience=options.patience,
+        warmup=options.warmup, weight_decay=options.weight_decay, learning_rate=rates[options.mode],
+        precision=options.precision,
+    )  # fmt: skip
+    sets = [*train.sets, *dev.sets]
+    keep = KeepBest("eval_ExpUtil@1", higher_is_better=True, patience=options.patience)
+    history = fit(
+        SentenceTransformerTrainer, SentenceTransformerTrainingArguments, schedule, keep,
+        model=model, rows=len(train.sets), seed=seed, progress=progress, label="student",
+        train_dataset=Dataset.from_dict({"set": list(range(len(train.sets)))}),
+        eval_dataset=Dataset.from_dict({"set": list(range(len(train.sets), len(sets)))}) if dev.sets else None,
+        loss=CandidateLoss(model, options.tau), evaluator=measures,
+        data_collator=Collator(inputs, sets, [*train.teacher, *dev.teacher]),
+    )  # fmt: skip
+    points = {point["step"]: point for point in history.dev}
+    start, best = points[0], points[history.best]
+    if best["eval_ExpUtil@1"] - start["eval_ExpUtil@1"] <= options.min_gain * best["eval_gain_error"]:
+        restore(model, keep.start)
+        history.best = 0
+    return history

@@ -1,0 +1,79 @@
+"""What the trainers are fed: texts tokenised once (or encoded once), gathered into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uae_bench.records import batches
+
+Features = dict[str, Any]
+
+
+class Rows(Protocol):
+    """Model inputs by row number."""
+
+    def gather(self, rows: Sequence[int]) -> Features:
+        """The rows as one padded batch of model inputs."""
+        ...
+
+    def length(self, row: int) -> int:
+        """Tokens of a row: rows of like length share a batch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRows:
+    """Tokenised texts: one mapping of input name to token-long list per row."""
+
+    tokenizer: Any
+    rows: Sequence[Mapping[str, list[int]]]
+
+    def gather(self, rows: Sequence[int]) -> Features:
+        return dict(self.tokenizer.pad([dict(self.rows[row]) for row in rows], return_tensors="pt"))
+
+    def length(self, row: int) -> int:
+        return len(self.rows[row]["input_ids"])
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRows:
+    """Embeddings by a frozen encoder, (rows, D)."""
+
+    vectors: Tensor
+
+    def gather(self, rows: Sequence[int]) -> Features:
+        return {"sentence_embedding": self.vectors[list(rows)]}
+
+    def length(self, row: int) -> int:
+        return 1
+
+
+def tokenised(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int) -> TokenRows:
+    """Texts, or texts with their second halves, as token rows; of a pair that is too long the longer half is cut."""
+    encoded = tokenizer(list(texts), list(pairs) if pairs is not None else None, truncation=True, max_length=max_length)
+    names = [name for name in tokenizer.model_input_names if name in encoded]
+    return TokenRows(tokenizer, [{name: encoded[name][row] for name in names} for row in range(len(texts))])
+
+
+def by_length(rows: Rows, wanted: Sequence[int], size: int) -> Iterator[list[int]]:
+    """The wanted rows in batches of like length, longest first (what does not fit in memory fails at once)."""
+    order = sorted(wanted, key=lambda row: (-rows.length(row), row))
+    for block in batches(len(order), size):
+        yield [order[position] for position in block]
+
+
+def padded(lists: Sequence[Sequence[float]], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Ragged rows as a zero-padded (B, K) tensor and its members (B, K), bool."""
+    width = max(len(values) for values in lists)
+    table = np.zeros((len(lists), width))
+    members = np.zeros((len(lists), width), dtype=bool)
+    for row, values in enumerate(lists):
+        table[row, : len(values)] = values
+        members[row, : len(values)] = True
+    return torch.from_numpy(table).to(dtype), torch.from_numpy(members)

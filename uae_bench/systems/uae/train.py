@@ -1,0 +1,237 @@
+"""How UAE is trained, top to bottom: utilities, reward model, gated negatives, teacher, student, directory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from uae_bench.encoder import BiEncoder
+from uae_bench.encoder_source import locate_encoder
+from uae_bench.errors import NotPossible
+from uae_bench.prompts import shown
+from uae_bench.records import TrainingSet
+from uae_bench.systems.uae.config import Teacher, UaeConfig
+from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
+from uae_bench.systems.uae.fitting import History, deterministic
+from uae_bench.systems.uae.loss import calibrated_lambda, normalised_entropy, teacher_distribution
+from uae_bench.systems.uae.product import write_product
+from uae_bench.systems.uae.reward import (
+    ndcg_at_1,
+    open_reward_model,
+    pairwise_accuracy,
+    reward_scores,
+    tokenised_pairs,
+    train_reward_model,
+)
+from uae_bench.systems.uae.student import (
+    Collator,
+    DevMeasures,
+    Inputs,
+    assembled,
+    embedded,
+    similarities,
+    token_inputs,
+    train_student,
+    trainable,
+)
+from uae_bench.systems.uae.tensors import padded
+from uae_bench.weights import find_folder
+
+if TYPE_CHECKING:
+    from uae_bench.retrieval.component import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The queries that can be learnt from, and every text that the training looks at, by id."""
+
+    train: Sequence[Labelled]
+    dev: Sequence[Labelled]
+    queries: Mapping[str, str]
+    passages: Mapping[str, str]
+
+    @property
+    def items(self) -> list[Labelled]:
+        """All of them, train first."""
+        return [*self.train, *self.dev]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many queries each split has by the rule that chose their d⁺."""
+        return {
+            split: {rule: sum(item.rule == rule for item in items) for rule in ("evidence", "best-utility")}
+            for split, items in (("train", self.train), ("dev", self.dev))
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What gate and teacher read: R, or U itself; the gate's δ in its units; and what there is to tell about it."""
+
+    scores: Scores
+    margin: float
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Candidate sets with the teacher's distribution over each. `inverse_temperature` is λ; None for hard labels."""
+
+    train: Sequence[CandidateSet]
+    dev: Sequence[CandidateSet]
+    train_teacher: Sequence[Sequence[float]]
+    dev_teacher: Sequence[Sequence[float]]
+    inverse_temperature: float | None
+    entropy: float
+
+
+def train(
+    data: TrainingSet, options: UaeConfig, encoder_spec: str, seed: int, out: Path, resources: Resources,
+    *, name: str, teacher: Teacher,
+) -> None:  # fmt: skip
+    """Trains the student of the trainer `name` and writes it, its report and its card to `out`.
+
+    Raises:
+        NotPossible: no train query, or no dev query, has utilities.
+        ModelUnavailable: the encoder or the reward model's base is not there.
+    """
+    corpus = learnable(data, options)
+    with deterministic(seed):
+        encoder = BiEncoder.load(encoder_spec, resources.device)
+        embeddings = embedded(encoder, corpus.queries, corpus.passages, resources.progress)
+        similarity = similarities(embeddings, corpus.items)
+        if teacher == "utility":
+            judgement = Judgement(data.utilities, options.gate_utility_margin, {})
+        else:
+            judgement = judge(data, corpus, similarity, options, encoder_spec, seed, resources)
+        train_sets, train_gate = _gated(corpus.train, similarity, judgement, options)
+        dev_sets, dev_gate = _gated(corpus.dev, similarity, judgement, options)
+        lesson = teach(train_sets, dev_sets, teacher, options)
+        trained = trainable(encoder, options)
+        history = learn(trained, encoder, lesson, corpus, embeddings, data.utilities, options, seed, resources)
+        product = assembled(encoder, trained, options)
+    report = {
+        "trainer": name, "seed": seed, "threads": torch.get_num_threads(), "device": resources.device,
+        "options": options.model_dump(), "queries": corpus.counts(), "reward_model": judgement.report,
+        "gate": {"train": asdict(train_gate), "dev": asdict(dev_gate)},
+        "teacher": {"kind": teacher, "lambda": lesson.inverse_temperature, "normalised_entropy": lesson.entropy},
+        "student": asdict(history), "data": dict(data.provenance), "utility": data.definition,
+    }  # fmt: skip
+    write_product(product, report, encoder_spec, out)
+
+
+def learnable(data: TrainingSet, options: UaeConfig) -> Corpus:
+    """The queries that have utilities, with their texts and those of their candidates.
+
+    Raises:
+        NotPossible: no train query, or no dev query, has utilities.
+    """
+    splits = {}
+    for split, queries in (("train", data.train), ("dev", data.dev)):
+        splits[split] = labelled(queries, data, options.positive)
+        if not splits[split]:
+            raise NotPossible(
+                f"none of the {len(queries)} {split} queries has a candidate with a utility",
+                hint="utilities need answers: train on a task that has them (--train-task) and a dev split",
+            )
+    items = [*splits["train"], *splits["dev"]]
+    candidates = sorted({passage for item in items for passage in item.candidates})
+    return Corpus(
+        splits["train"], splits["dev"], {item.query.id: item.query.text for item in items},
+        {passage: shown(data.passages[passage]) for passage in candidates},
+    )  # fmt: skip
+
+
+def judge(
+    data: TrainingSet, corpus: Corpus, similarity: Scores, options: UaeConfig, encoder_spec: str, seed: int,
+    resources: Resources,
+) -> Judgement:  # fmt: skip
+    """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
+    folder = _reward_folder(options, encoder_spec)
+    model = open_reward_model(folder, options, resources.device)
+    texts = {
+        (item.query.id, passage): (item.query.text, corpus.passages[passage])
+        for item in corpus.items
+        for passage in item.candidates
+    }
+    pairs = tokenised_pairs(model, texts, options.reward_max_length)
+    history = train_reward_model(
+        model, pairs, corpus.train, corpus.dev, data.utilities, options, seed, resources.progress
+    )
+    wanted = [(item.query.id, passage) for item in corpus.dev for passage in item.candidates]
+    for item in corpus.train:
+        near = nearest(item, similarity[item.query.id], options.negatives)
+        wanted += [(item.query.id, passage) for passage in (item.positive, *near)]
+    scores = reward_scores(model, pairs, wanted, resources.progress)
+    dev = {item.query.id: scores[item.query.id] for item in corpus.dev}
+    report = {
+        "dev_pairwise_accuracy": pairwise_accuracy(dev, data.utilities),
+        "dev_ndcg@1": ndcg_at_1(dev, data.utilities),
+        **asdict(history),
+    }
+    return Judgement(scores, options.gate_margin, report)
+
+
+def teach(
+    train: Sequence[CandidateSet], dev: Sequence[CandidateSet], teacher: Teacher, options: UaeConfig
+) -> Lesson:
+    """The teacher's distributions: softmax(λ · score), or all of it on d⁺ for hard labels (`infonce`)."""
+    if not train:
+        return Lesson(train, dev, (), (), None, math.nan)
+    scores, members = padded([candidate_set.scores for candidate_set in train], torch.float64)
+    if teacher == "one-hot":
+        hard = [[[1.0] + [0.0] * (len(each.passages) - 1) for each in sets] for sets in (train, dev)]
+        return Lesson(train, dev, hard[0], hard[1], None, 0.0)
+    inverse_temperature = (
+        calibrated_lambda(scores, members, options.teacher_entropy)
+        if options.teacher_lambda == "calibrated"
+        else options.teacher_lambda
+    )
+    distribution = teacher_distribution(scores, members, inverse_temperature)
+    entropy = float(normalised_entropy(distribution, members).mean())
+    rows = [_teacher_rows(sets, inverse_temperature) for sets in (train, dev)]
+    return Lesson(train, dev, rows[0], rows[1], inverse_temperature, entropy)
+
+
+def learn(
+    trained: SentenceTransformer, encoder: BiEncoder, lesson: Lesson, corpus: Corpus, embeddings: Inputs,
+    utilities: Scores, options: UaeConfig, seed: int, resources: Resources,
+) -> History:  # fmt: skip
+    """Trains the student in place; where the gate left nothing to learn from, it stays as it was, and that is said."""
+    if not lesson.train:
+        resources.progress.note("the gate left no negative of any train query: the encoder stays as it was")
+        return History()
+    inputs = embeddings
+    if options.mode != "adapter":
+        inputs = token_inputs(encoder, corpus.queries, corpus.passages, options.max_length)
+    return train_student(
+        trained, inputs, Collator(inputs, lesson.train, lesson.train_teacher),
+        Collator(inputs, lesson.dev, lesson.dev_teacher), DevMeasures(inputs, corpus.dev, utilities),
+        options, seed, resources.progress,
+    )  # fmt: skip
+
+
+def _gated(
+    items: Sequence[Labelled], similarity: Scores, judgement: Judgement, options: UaeConfig
+) -> tuple[list[CandidateSet], GateCounts]:
+    return gated(items, similarity, judgement.scores, negatives=options.negatives, margin=judgement.margin)
+
+
+def _teacher_rows(sets: Sequence[CandidateSet], inverse_temperature: float) -> list[list[float]]:
+    if not sets:
+        return []
+    scores, members = padded([candidate_set.scores for candidate_set in sets], torch.float64)
+    rows = teacher_distribution(scores, members, inverse_temperature).tolist()
+    return [row[: len(candidate_set.passages)] for row, candidate_set in zip(rows, sets, strict=True)]
+
+
+def _reward_folder(options: UaeConfig, encoder_spec: str) -> Path:
+    if options.reward_model == "encoder":
+        return locate_encoder(encoder_spec).folder
+    name, _, revision = options.reward_model.partition("@")
+    return find_folder(name, revision, offline="the same command with --set uae.reward_model=encoder")
