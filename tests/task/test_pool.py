@@ -17,40 +17,40 @@ def run(**rankings: str) -> Run:
     return Run("x", 50, {query: Ranking.from_scores(each, 50) for query, each in scores.items()})
 
 
-def test_a_document_pool_is_every_passage_of_the_querys_document():
+def test_a_document_pool_is_every_passage_of_the_querys_document() -> None:
     assert document_pools(TASK, "test") == {"q1": ("a#0", "a#1"), "q2": ("b#0",)}
 
 
-def test_a_query_without_a_document_has_no_document_pool():
+def test_a_query_without_a_document_has_no_document_pool() -> None:
     with pytest.raises(NotPossible, match=r"'q1'.*names no document") as error:
         document_pools(task_of({"a#0": "a"}, {"q1": None}), "test")
     assert "--pool corpus" in error.value.hint
 
 
-def test_a_hard_pool_takes_turns_and_repeats_nothing():
+def test_a_hard_pool_takes_turns_and_repeats_nothing() -> None:
     # base: a b c, reward: b d e -> turns a, b | b (in already), d | c, e -> cut at 4: a b d c
     pools = hard_pools(TASK, "test", run(q1="a b c", q2="a"), run(q1="b d e", q2="a"), 4)
     assert pools["q1"] == ("a", "b", "d", "c")
 
 
-def test_half_of_a_hard_pool_comes_from_each_ranking_where_they_are_disjoint():
+def test_half_of_a_hard_pool_comes_from_each_ranking_where_they_are_disjoint() -> None:
     pools = hard_pools(TASK, "test", run(q1="a b c d", q2="x"), run(q1="e f g h", q2="x"), 4)
     assert sorted(pools["q1"]) == ["a", "b", "e", "f"]
 
 
-def test_a_hard_pool_goes_on_with_the_longer_ranking_and_may_stay_small():
+def test_a_hard_pool_goes_on_with_the_longer_ranking_and_may_stay_small() -> None:
     pools = hard_pools(TASK, "test", run(q1="a", q2="x"), run(q1="a e f g", q2="x"), 4)
     assert pools["q1"] == ("a", "e", "f", "g")
     assert pools["q2"] == ("x",)
     assert small_pools(pools, 4) == 1
 
 
-def test_a_hard_pool_needs_every_query_in_both_runs():
+def test_a_hard_pool_needs_every_query_in_both_runs() -> None:
     with pytest.raises(BadInput, match="lacks query 'q2'"):
         hard_pools(TASK, "test", run(q1="a"), run(q1="a", q2="a"), 4)
 
 
-def test_another_pool_has_another_digest_and_order_does_not_matter():
+def test_another_pool_has_another_digest_and_order_does_not_matter() -> None:
     assert pools_digest({"q": ("a", "b")}) == pools_digest({"q": ("b", "a")})
     assert pools_digest({"q": ("a", "b")}) != pools_digest({"q": ("a",)})
     assert pools_digest(None) == "corpus"

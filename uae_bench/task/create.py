@@ -205,15 +205,15 @@ def _lines(table: Mapping[str, Any], place: tuple[str, ...]) -> list[str]:
         if isinstance(value, Mapping):
             inner = (*place, _key(key))
             body = _lines(value, inner)
-            simple = any(not isinstance(one, Mapping) for one in value.values())
+            simple = not value or any(not isinstance(one, Mapping) for one in value.values())
             lines += ["", f"[{'.'.join(inner)}]", *body] if simple else body
     return lines
 
 
 def _key(text: str) -> str:
-    return text if text.replace("-", "").replace("_", "").isalnum() and text.isascii() else json.dumps(text)
+    return text if text.replace("-", "").replace("_", "").isalnum() and text.isascii() else _value(text)
 
 
 def _value(value: Any) -> str:
-    """JSON's strings, numbers, booleans and arrays of them are TOML's."""
-    return json.dumps(value, ensure_ascii=False)
+    """JSON's strings, numbers, booleans and arrays of them are TOML's, but that TOML wants DEL escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -88,22 +88,30 @@ def file_digest(path: Path) -> str:
 
 
 def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
-    """A Hub file's local copy, downloaded where it is not cached yet and checked against its sha256."""
+    """A Hub file's local copy, downloaded where it is not cached yet and checked against its sha256.
+
+    Raises:
+        BadInput: the Hub does not answer within seconds or has no such file, or the file is not the pinned one.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    def download(revision: str, *, cached: bool) -> Path:
+    def download(*, cached: bool) -> Path:
         return Path(
             hf_hub_download(
-                str(file.repo), str(file.path), repo_type="dataset", revision=revision,
+                str(file.repo), str(file.path), repo_type="dataset", revision=file.revision,
                 local_files_only=cached, etag_timeout=HUB_SECONDS,
             )
         )  # fmt: skip
 
     try:
-        path = download(file.revision, cached=True)
+        path = download(cached=True)
     except EntryNotFoundError:
-        path = download(hub_commit(card, role, file), cached=False)
+        hub_commit(card, role, file)
+        try:
+            path = download(cached=False)
+        except Exception as error:  # as in hub_commit
+            raise _no_copy(card, role, file, error) from error
     verify(path, file.sha256)
     return path
 
@@ -121,11 +129,7 @@ def hub_commit(card: TaskCard, role: str, file: FileCard) -> str:
     try:
         commit = HfApi().dataset_info(str(file.repo), revision=file.revision, timeout=HUB_SECONDS).sha
     except Exception as error:  # the client's errors share no base class across its versions
-        raise BadInput(
-            f"task {card.name}: {file.repo}/{file.path} ({role}) is not on this machine and the Hub gives no copy: "
-            f"{_first_line(error)}",
-            hint=_obtain(card),
-        ) from error
+        raise _no_copy(card, role, file, error) from error
     return str(commit)
 
 
@@ -230,6 +234,11 @@ def _fetch_all(card: TaskCard) -> dict[str, Path]:
 
 def _obtain(card: TaskCard) -> str:
     return f"name a copy on disk with --data PATH{f'; {card.obtain}' if card.obtain else ''}"
+
+
+def _no_copy(card: TaskCard, role: str, file: FileCard, error: Exception) -> BadInput:
+    what = f"{file.repo}/{file.path} ({role}) is not on this machine and the Hub gives no copy: {_first_line(error)}"
+    return BadInput(f"task {card.name}: {what}", hint=_obtain(card))
 
 
 def _first_match(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
