@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from uae_bench.errors import BadInput
 
 SCHEMA_VERSION: Literal[1] = 1
+
+RECORD, MEASURED, MANIFEST, GROUPS = "record.json", "measured.json", "manifest.json", "groups.json"
+"""Files of a result folder beside the values: the record, what clock and host decide, the digest of each file, and
+the groups of the queries."""
 
 
 class _Strict(BaseModel):
@@ -38,10 +42,18 @@ class MeasureResult(_Strict):
 
 
 class PerQuery(_Strict):
-    """The per-query values behind the means: a Parquet file beside the record and its content digest (sha256)."""
+    """Something per query that stands in a file beside the record, and the sha256 of that file."""
 
     file: str
     digest: str
+
+
+class QueryGroups(_Strict):
+    """What queries have in common, each by query id: `documents` is what intervals resample and tests flip,
+    `kinds` the kind of the answers, for queries that have one."""
+
+    documents: Mapping[str, str]
+    kinds: Mapping[str, str]
 
 
 class ArtifactRef(_Strict):
@@ -95,6 +107,7 @@ class ResultRecord(_Strict):
     prompts: Mapping[str, str]
     measures: tuple[MeasureResult, ...]
     per_query: PerQuery
+    groups: PerQuery
     artifacts: Mapping[str, ArtifactRef]
     costs: Mapping[str, Cost]
     notes: tuple[str, ...]
@@ -104,9 +117,9 @@ class ResultRecord(_Strict):
         return next((result for result in self.measures if result.measure == name), None)
 
 
-def to_json(record: ResultRecord) -> str:
-    """The record as its canonical JSON: sorted keys, one trailing newline."""
-    return json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def to_json(content: ResultRecord | QueryGroups) -> str:
+    """A record, or groups, as canonical JSON: sorted keys, one trailing newline."""
+    return json.dumps(content.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_record(path: Path) -> ResultRecord:
@@ -115,17 +128,38 @@ def read_record(path: Path) -> ResultRecord:
     Raises:
         BadInput: the file is missing, truncated, or of another schema; the field is named.
     """
+    return read_checked(path, ResultRecord, "record")
+
+
+def read_groups(path: Path) -> QueryGroups:
+    """Groups from disk.
+
+    Raises:
+        BadInput: as `read_record`.
+    """
+    return read_checked(path, QueryGroups, "query groups")
+
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+def read_checked(path: Path, schema: type[Checked], what: str) -> Checked:
+    """A JSON file held against its schema; `what` names it in messages.
+
+    Raises:
+        BadInput: the file is missing, truncated, or of another schema; the field is named.
+    """
     try:
         fields: Any = json.loads(path.read_text(encoding="utf-8"))
-        return ResultRecord.model_validate(fields)
+        return schema.model_validate(fields)
     except OSError as error:
-        raise BadInput(f"cannot read the record {path}: {error.strerror}", hint="check the path") from error
+        raise BadInput(f"cannot read the {what} {path}: {error.strerror}", hint="check the path") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not a whole JSON file: {error}", hint="run the experiment again") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(
-            f"{path} is no record of schema {SCHEMA_VERSION}: {where}: {first['msg']}",
+            f"{path} is no {what} of schema {SCHEMA_VERSION}: {where}: {first['msg']}",
             hint="it was written by another version, or edited by hand; run the experiment again",
         ) from error

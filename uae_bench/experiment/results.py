@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -19,9 +20,20 @@ from uae_bench import result, runs
 from uae_bench.experiment.bench import COMPARISONS, COUNTS, FACTS, GENERATIONS, RUN, SUMMARY, VALUES
 from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.steps import Runner, Step
-from uae_bench.metrics import usage
+from uae_bench.metrics import answer_kinds, usage
 from uae_bench.records import Comparison, Interval
-from uae_bench.result import ArtifactRef, Cost, MeasureResult, PerQuery, ResultRecord
+from uae_bench.result import (
+    GROUPS,
+    MANIFEST,
+    MEASURED,
+    RECORD,
+    ArtifactRef,
+    Cost,
+    MeasureResult,
+    PerQuery,
+    QueryGroups,
+    ResultRecord,
+)
 from uae_bench.significance import effective_clusters
 from uae_bench.store import Artifact, Json, file_digest, write_atomically
 from uae_bench.task.card import safe_name
@@ -29,7 +41,6 @@ from uae_bench.task.card import safe_name
 if TYPE_CHECKING:
     import pandas as pd
 
-RECORD, MEASURED, MANIFEST = "record.json", "measured.json", "manifest.json"
 UNDIGESTED = (MEASURED, MANIFEST)
 KIBIBYTE = 1024
 MEASURED_PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "bm25s", "numpy")
@@ -87,13 +98,15 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
     setup = plan.setup
     name = f"{setup.split}-{setup.pool}-seed{row.seed}-{artifacts['evaluate'].key.digest[:8]}"
     folder = out / safe_name(plan.test.task.name) / safe_name(row.system) / name
-    record = _record(plan, row, artifacts, runner)
+    groups = result.to_json(_groups(plan))
+    record = _record(plan, row, artifacts, runner, groups)
     if _is_whole(folder, record):
         return record, folder
     folder.mkdir(parents=True, exist_ok=True)
     for role, artifact in artifacts.items():
         _copy(role, artifact, folder)
     runs.write_trec(runs.read_run(artifacts["run"].folder / RUN), folder / "run.trec")
+    write_atomically(folder / GROUPS, groups)
     write_atomically(folder / RECORD, result.to_json(record))
     write_atomically(folder / MEASURED, _pretty(_measured(artifacts, runner)))
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in UNDIGESTED)
@@ -104,6 +117,7 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
 def _steps_of(row: Row) -> dict[str, Step]:
     """The steps whose artifacts a row's folder shows, by role."""
     steps = {"run": row.run, "evaluate": row.evaluate} | {f"train {name}": step for name, step in row.train.items()}
+    steps |= {f"labels for {name}": step.needs["labels"] for name, step in row.train.items() if "labels" in step.needs}
     for judge in row.judges:
         steps |= {f"{judge.spec.text} {role}": step for role, step in judge.steps().items()}
     return steps
@@ -129,7 +143,14 @@ def _copy(role: str, artifact: Artifact, folder: Path) -> None:
         shutil.copyfile(artifact.folder / name, folder / name)
 
 
-def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner: Runner) -> ResultRecord:
+def _groups(plan: TaskPlan) -> QueryGroups:
+    """The document and the kind of answer of every scored query."""
+    test = plan.test
+    asked = {query.id: test.task.annotations.get(query.id, ()) for query in test.queries}
+    return QueryGroups(documents=test.documents, kinds=answer_kinds(asked))
+
+
+def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner: Runner, groups: str) -> ResultRecord:
     setup, test, task = plan.setup, plan.test, plan.test.task
     measures = json.loads((artifacts["evaluate"].folder / SUMMARY).read_text(encoding="utf-8"))
     documents = test.documents.values()
@@ -156,6 +177,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         prompts={judge.spec.prompt.name: judge.spec.prompt.digest for judge in row.judges},
         measures=tuple(MeasureResult.model_validate(measure) for measure in measures),
         per_query=PerQuery(file=VALUES, digest=file_digest(artifacts["evaluate"].folder / VALUES)),
+        groups=PerQuery(file=GROUPS, digest=hashlib.sha256(groups.encode()).hexdigest()),
         artifacts={
             role: ArtifactRef(stage=artifact.key.stage, key=artifact.key.digest, digest=artifact.digest)
             for role, artifact in artifacts.items()
