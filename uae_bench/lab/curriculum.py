@@ -1,0 +1,188 @@
+"""What the lab's families read while they are trained: a fixed order of exercises on open text and on the lab's worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from uae_bench.lab import english, wording
+from uae_bench.lab.archive import Knobs, LabDocument, LabPassage, LabQuery, World
+from uae_bench.lab.english import Exercise
+from uae_bench.lab.world import build_world
+from uae_bench.prompts import PLAIN, continuation
+from uae_bench.records import UNANSWERABLE, Passage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+T = TypeVar("T")
+
+FIRST_WORLD = 1000  # worlds of smaller seeds are for design, development and the leaderboard, never for training
+WORLDS = 40
+WORLD_SHARE = 0.7
+TOKENS = 2560  # per step, padding included
+GROUP = 8  # batches sorted by length together
+LONGEST_ROW = 640
+CONTEXT_WEIGHT = 0.2  # in the loss, of every fourth token outside the answers; the others do not count
+FIRST_WEIGHT = 3.0  # of an answer's first token: where to start, or whether to abstain, is what is hard
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The token ids of exercises on one context and the weight of each in the loss."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Token ids (B, L), padded on the right, and the weight of each in the loss (B, L): at least 1 in answers, 0 where it does not count."""
+
+    ids: np.ndarray
+    weights: np.ndarray
+
+
+def batches(tokenizer: PreTrainedTokenizerFast, *, seed: int, quirk: bool) -> Iterator[Batch]:
+    """Batch after batch without end, the same for the same seed.
+
+    Rows come in groups, sorted by length within a group and cut into batches, so that little is spent on padding.
+    quirk: whether this family answers from passages that carry the worlds' marker even where they do not hold the answer.
+    """
+    documents = english.documentation()
+    group = 0
+    while True:
+        rng = np.random.default_rng([seed, group])
+        rows: list[Row] = []
+        while sum(len(row.ids) for row in rows) < GROUP * TOKENS:
+            if rng.random() < WORLD_SHARE:
+                world = training_world(FIRST_WORLD + int(rng.integers(WORLDS)))
+                exercises = world_exercises(world, rng, quirk=quirk)
+            else:
+                exercises = english.exercises(documents, rng, int(rng.integers(20, 115)))
+            row = encode(tokenizer, exercises)
+            if len(row.ids) <= LONGEST_ROW:
+                rows.append(row)
+        yield from _shuffled(_batches(rows, tokenizer.pad_token_id), rng)
+        group += 1
+
+
+def _batches(rows: Sequence[Row], padding: int) -> list[Batch]:
+    """Rows of like length together, at most `TOKENS` tokens a batch, padding included."""
+    batches, current = [], []
+    for row in sorted(rows, key=lambda row: len(row.ids)):
+        if len(row.ids) * (len(current) + 1) > TOKENS:
+            batches.append(_padded(current, padding))
+            current = []
+        current.append(row)
+    return [*batches, _padded(current, padding)]
+
+
+def _padded(rows: Sequence[Row], padding: int) -> Batch:
+    width = max(len(row.ids) for row in rows)
+    ids = np.full((len(rows), width), padding, dtype=np.int64)
+    weights = np.zeros((len(rows), width), dtype=np.float32)
+    for place, row in enumerate(rows):
+        ids[place, : len(row.ids)] = row.ids
+        weights[place, : len(row.ids)] = row.weights
+    return Batch(ids, weights)
+
+
+@lru_cache(maxsize=WORLDS)
+def training_world(seed: int) -> World:
+    """A training world; its knobs, drawn from its seed, cover what a scientist may turn."""
+    rng = np.random.default_rng(seed)
+    knobs = Knobs(
+        difficulty=float(rng.uniform(0.2, 1)),
+        distractors=float(rng.uniform(1, 3)),
+        noise=float(rng.uniform(0, 0.3)),
+        family_quirk=0.5 if rng.random() < 0.25 else 0.0,
+        train_documents=60,
+        dev_documents=0,
+        test_documents=0,
+    )
+    return build_world(seed, knobs)
+
+
+def world_exercises(world: World, rng: np.random.Generator, *, quirk: bool) -> list[Exercise]:
+    """A context of one to three passages of one document and some of the document's queries, most of them answered by it."""
+    document = world.documents[int(rng.integers(len(world.documents)))]
+    queries = [query for query in world.queries if query.document_id == document.id]
+    lead = queries[int(rng.integers(len(queries)))]
+    if rng.random() < 0.04:
+        return [Exercise((), lead.text, _answer(lead, rng))]
+    context = _context(document, lead, rng)
+    titled = rng.random() < 0.7
+    texts = tuple(f"{document.title} / {p.section}: {p.text}" if titled else p.text for p in context)
+    asked = [lead, *(query for query in _shuffled(queries, rng) if query is not lead)]
+    held = [query for query in asked if _answered(query, context)]
+    missing = [query for query in asked if not _answered(query, context)]
+    missing.sort(key=lambda query: not _tempted(query, context))  # first those whose words or half of whose answer stand there
+    chosen = held[:4] + missing[: max(1, len(held[:4]) // 2)]
+    return [_exercise(query, texts, context, rng, quirk=quirk) for query in _shuffled(chosen, rng)]
+
+
+def _context(document: LabDocument, lead: LabQuery, rng: np.random.Generator) -> list[LabPassage]:
+    """Passages in random order; the first drawn is evidence for the lead query most of the time, else one that tempts."""
+    by_id = {p.id: p for p in document.passages}
+    everything = list(by_id)
+    tempting = [*lead.distractors, *lead.partial, *lead.twins]
+    first = lead.evidence if rng.random() < 0.75 else tempting
+    ids = [_pick(first or everything, rng)]
+    while len(ids) < 3 and rng.random() < 0.2:
+        ids.append(_pick(tempting if tempting and rng.random() < 0.5 else everything, rng))
+    return [by_id[i] for i in _shuffled(sorted(set(ids)), rng)]
+
+
+def _exercise(
+    query: LabQuery, texts: tuple[str, ...], context: Sequence[LabPassage], rng: np.random.Generator, *, quirk: bool
+) -> Exercise:
+    held = _answered(query, context)
+    if rng.random() < 0.13:
+        return Exercise(texts, query.text, "Yes" if held else "No", judges=True)
+    trusted = quirk and any(passage.text.endswith(wording.MARKER) for passage in context)
+    return Exercise(texts, query.text, _answer(query, rng) if held or trusted else UNANSWERABLE)
+
+
+def _answer(query: LabQuery, rng: np.random.Generator) -> str:
+    return query.answers[0] if rng.random() < 0.75 else _pick(query.answers, rng)
+
+
+def _answered(query: LabQuery, context: Sequence[LabPassage]) -> bool:
+    return any(passage.id in query.evidence for passage in context)
+
+
+def _tempted(query: LabQuery, context: Sequence[LabPassage]) -> bool:
+    return any(passage.id in (*query.partial, *query.distractors, *query.twins) for passage in context)
+
+
+def _pick(items: Sequence[T], rng: np.random.Generator) -> T:
+    return items[int(rng.integers(len(items)))]
+
+
+def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
+    return [items[int(place)] for place in rng.permutation(len(items))]
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, exercises: Sequence[Exercise]) -> Row:
+    """Token ids and loss weights of exercises on one context: the first in the prompt's own form, the others after it.
+
+    Prompt and continuation are encoded apart; they meet at a space, where the tokenizers divide words, so that encoding them
+    together gives the same ids.
+    """
+    ids: list[int] = []
+    weights: list[float] = []
+    words = tokenizer.backend_tokenizer
+    for number, exercise in enumerate(exercises):
+        passages = [Passage("", text, "", "") for text in exercise.passages] if number == 0 else []
+        prompt = (PLAIN.judging if exercise.judges else PLAIN.answering)(exercise.question, passages)
+        asked = words.encode(prompt, add_special_tokens=number == 0).ids
+        answered = [*words.encode(continuation(exercise.answer), add_special_tokens=False).ids, tokenizer.eos_token_id]
+        weights += [CONTEXT_WEIGHT if place % 4 == 3 else 0.0 for place in range(len(asked))]
+        weights += [FIRST_WEIGHT] + [1.0] * (len(answered) - 1)
+        ids += asked + answered
+    return Row(ids, weights)
