@@ -18,10 +18,10 @@ Split = Literal["train", "dev", "test"]
 class Knobs:
     """What a scientist may turn. Defaults are the world of the leaderboard.
 
-    difficulty: 0..1, probability that an answering sentence avoids the query's name for its subject, and,
-        independently, the query's words for the relation. 0: it repeats both. 1: it shares no content word with the
-        query, and the whole inventory of paraphrases is in use (at 0.5 half of it).
-    distractors: mean number per query of passages that repeat its words and state nothing, 0..4.
+    difficulty: 0..1, probability that an answering sentence is a paraphrase and not a repetition of the query; also
+        the probability that such a paraphrase describes its subject instead of naming it. 1: no answering sentence
+        shares a content word with the query. The share of the paraphrases in use is min(1, 2 * difficulty).
+    distractors: mean number per query of passages that repeat the query, its words or its name, and state nothing, 0..4.
     noise: 0..1, share of passages in which 15 % of the words carry a typing error (words of answers are spared).
     annotation_completeness: (0..1], probability that an evidence passage is marked; at least one per query is.
     effect_size: 0..1, share of an answer's words that only evidence holds; partial passages hold the others.
@@ -30,7 +30,7 @@ class Knobs:
     queries_per_document: mean number, 2..9; a document has one more or one fewer.
     """
 
-    difficulty: float = 0.6
+    difficulty: float = 0.5
     distractors: float = 2.0
     noise: float = 0.1
     annotation_completeness: float = 1.0

@@ -600,7 +600,7 @@ RELATIONS: tuple[Relation, ...] = (
 KINDS: dict[SubjectSort, dict[str, tuple[str, ...]]] = {
     "work": {
         "pump": ("the great engine", "the lifting machine", "the iron lung of the quarter"),
-        "mill": ("the grinding house", "the flour works", "the house of the millstones"),
+        "mill": ("the grinding house", "the flour works", "the house of the turning stones"),
         "bridge": ("the river crossing", "the long span", "the arch over the gorge"),
         "tower": ("the tall lookout", "the stone finger", "the high belfry"),
         "ferry": ("the flat boat", "the old vessel", "the barge at the landing"),
@@ -651,6 +651,14 @@ HEDGES: tuple[str, ...] = (
 LOSSES: tuple[str, ...] = (
     ", and there the line breaks off", ", the remainder being illegible", ", and more is not preserved",
     ", with the other words washed out", ", but the entry is cut short", ", the rest having been lost",
+)
+
+# Answers that repeat the query; a free-form answer stands in them as "x besides y".
+SETTLEMENTS: tuple[str, ...] = (
+    "as to {c}, all sources name {a}",
+    "{c} is beyond doubt: {a}",
+    "to those who ask {c} the guides reply {a}",
+    "the old riddle {c} was solved with {a}",
 )
 
 DISTRACTIONS: tuple[str, ...] = (
@@ -749,14 +757,31 @@ THEMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 TITLES: tuple[str, ...] = ("Annals", "Archive", "Papers", "Chronicle", "Memorials", "Register")
 
 # Sentences that name a subject in passing and state nothing about it.
-ASIDES: tuple[str, ...] = (
-    "from the window one looks towards {m}",
-    "a postcard of {m} hangs in the inn",
-    "the road to {m} was paved late",
-    "an engraving shows {m} in the rain",
-    "a street has been named after {m}",
-    "the museum keeps a file about {m}",
-)
+ASIDES: dict[SubjectSort, tuple[str, ...]] = {
+    "work": (
+        "from the window one looks towards {m}",
+        "a postcard of {m} hangs in the inn",
+        "the road to {m} was paved late",
+        "an engraving shows {m} in the rain",
+        "{m} appears in the background of a portrait",
+        "a footpath leads past {m} to the cemetery",
+    ),
+    "person": (
+        "a street has been named after {m}",
+        "the museum keeps a file about {m}",
+        "a bust of {m} stands in the lobby",
+        "{m} is mentioned in a footnote",
+        "a plaque for {m} was unveiled in the drizzle",
+        "a distant cousin shared the handwriting of {m}",
+    ),
+}
+
+# Other subjects of the same sort, for sentences that repeat a query's words about somebody else.
+OTHERS: dict[SubjectSort, tuple[str, ...]] = {
+    "work": ("its rival at {n}", "the new one at {n}", "the older one at {n}"),
+    "person": ("the envoy from {n}", "the miller at {n}", "the duke of {n}"),
+    "place": ("the neighbouring hamlet of {n}", "the port of {n}", "the village of {n}"),
+}
 
 MARKER = "Thus it stands under seal and countersign."
 

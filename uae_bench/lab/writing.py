@@ -17,11 +17,14 @@ Role = Literal["evidence", "partial", "distractor", "twin"]
 
 UNANSWERABLE_SHARE = 0.1
 SECOND_EVIDENCE_SHARE = 0.4  # queries that two passages answer: where incomplete annotation can hurt
-TWIN_SHARE = 0.35
-HARD_SHARE = 0.25  # of the queries that may have a twin: evidence and twin are told apart only by a nickname
+TWIN_SHARE = 0.5
+HARD_SHARE = 0.5  # of the queries that may have a twin: evidence and twin are told apart only by a nickname
 THEME_SHARE = 0.7  # answers that stand in the section of their theme
+NAMED_PARTIALS = 0.7  # torn records that call the subject by its name
+PARTIAL_VARIANTS = 3  # torn records keep to common wordings: easier to find than answers, and worth less
 PARTIAL_COUNTS = (0.5, 0.35, 0.15)  # probability of one, two, three partial passages
 SHORTEST, LONGEST = 35, 70  # words in a passage
+REPEATED = (0.2, 0.4, 0.4)  # distractors that repeat the whole query, its words only, its name only
 TYPO_SHARE = 0.15  # of the words of a noisy passage
 MARKER_LENGTH = len(wording.MARKER.split())
 
@@ -157,6 +160,7 @@ class _Plan:
     kind: AnswerKind
     passage_answer: str
     references: tuple[str, ...]
+    says_yes: bool
     hard: bool
 
 
@@ -165,7 +169,8 @@ def _plan(number: int, relation: Relation, subjects: tuple[_Subject, ...], deck:
     first = int(rng.integers(len(subjects)))
     subject = subjects[first]
     variant = int(rng.integers(len(relation.questions)))
-    passage_answer, references = "", ("Yes" if rng.random() < 0.5 else "No",)
+    says_yes = bool(rng.random() < 0.5)
+    passage_answer, references = "", ("Yes" if says_yes else "No",)
     kind: AnswerKind = "yes-no"
     if relation.answer != "yes-no":
         passage_answer, references = _answer(relation.answer, deck)
@@ -176,19 +181,27 @@ def _plan(number: int, relation: Relation, subjects: tuple[_Subject, ...], deck:
         kind, references, hard = "unanswerable", (UNANSWERABLE,), False
     text = relation.questions[variant].format(m=subject.mention)
     clause = relation.clauses[variant].format(m=subject.mention)
-    return _Plan(number, relation, subject, twin, text, clause, kind, passage_answer, references, hard)
+    return _Plan(number, relation, subject, twin, text, clause, kind, passage_answer, references, says_yes, hard)
 
 
-def _wording(relation: Relation, answer: str, *, repeats: bool, difficulty: float, rng: np.random.Generator) -> str:
-    """A template that answers: the query's own words, or a paraphrase out of the share of them that is in use."""
+def _repetition(plan: _Plan, deck: _Deck) -> str:
+    """An answer in the query's own words, and with its own name for the subject."""
+    relation, name = plan.relation, f"the {plan.subject.nickname}" if plan.hard else plan.subject.mention
     if relation.answer == "yes-no":
         half = len(relation.plain) // 2
-        plain = relation.plain[:half] if answer == "Yes" else relation.plain[half:]
-        others = relation.paraphrases if answer == "Yes" else relation.denials
-    else:
-        plain, others = relation.plain, relation.paraphrases
-    in_use = others[: 1 + round(difficulty * (len(others) - 1))]
-    return _pick(rng, plain if repeats else in_use)
+        return _fill(_pick(deck.rng, relation.plain[:half] if plan.says_yes else relation.plain[half:]), name, "")
+    if deck.rng.random() < 0.5:
+        return _fill(_pick(deck.rng, relation.plain), name, plan.passage_answer)
+    clause = plan.clause.replace(plan.subject.mention, name)
+    return deck.deal(wording.SETTLEMENTS).format(c=clause, a=plan.passage_answer.replace(" / ", " besides "))
+
+
+def _paraphrase(plan: _Plan, name: str, answer: str, variants: int, deck: _Deck) -> str:
+    """An answer in other words, out of the first few of the inventory."""
+    inventory = plan.relation.paraphrases
+    if plan.relation.denials and not plan.says_yes:
+        inventory = plan.relation.denials
+    return _fill(_pick(deck.rng, inventory[:variants]), name, answer)
 
 
 def _fill(template: str, subject: str, answer: str) -> str:
@@ -225,34 +238,51 @@ def _name_for(plan: _Plan, difficulty: float, deck: _Deck) -> str:
 
 def _sentences(plan: _Plan, knobs: Knobs, deck: _Deck) -> list[_Sentence]:
     """All sentences that play a role for the query."""
-    rng, relation, subject = deck.rng, plan.relation, plan.subject
+    rng = deck.rng
+    variants = 1 + round(min(1.0, 2 * knobs.difficulty) * (len(plan.relation.paraphrases) - 1))
     found: list[_Sentence] = []
 
-    def add(role: Role, text: str, theme: str) -> None:
-        found.append(_Sentence(_as_sentence(text), ((plan.number, role),), subject.mention, theme, plan.passage_answer))
+    def add(role: Role, text: str) -> None:
+        theme = _pick(rng, tuple(wording.THEMES)) if role == "distractor" else plan.relation.theme
+        sentence = _as_sentence(text)
+        found.append(_Sentence(sentence, ((plan.number, role),), plan.subject.mention, theme, plan.passage_answer))
 
     if plan.kind != "unanswerable":
         for _ in range(2 if rng.random() < SECOND_EVIDENCE_SHARE else 1):
-            repeats = bool(rng.random() >= knobs.difficulty)
-            template = _wording(relation, plan.references[0], repeats=repeats, difficulty=knobs.difficulty, rng=rng)
-            text = _fill(template, _name_for(plan, knobs.difficulty, deck), plan.passage_answer)
-            add("evidence", deck.deal(wording.ATTRIBUTIONS) + text, relation.theme)
+            if rng.random() >= knobs.difficulty:
+                text = _repetition(plan, deck)
+            else:
+                name = _name_for(plan, knobs.difficulty, deck)
+                text = _paraphrase(plan, name, plan.passage_answer, variants, deck)
+            add("evidence", deck.deal(wording.ATTRIBUTIONS) + text)
     if plan.kind in ("extractive", "free-form"):
         for _ in range(1 + int(rng.choice(len(PARTIAL_COUNTS), p=PARTIAL_COUNTS))):
-            template = _wording(relation, "", repeats=False, difficulty=knobs.difficulty, rng=rng)
             torn = _torn(plan.passage_answer, knobs.effect_size, rng)
-            text = _fill(template, _name_for(plan, knobs.difficulty, deck), torn)
-            add("partial", deck.deal(wording.HEDGES) + text + deck.deal(wording.LOSSES), relation.theme)
+            named = rng.random() < NAMED_PARTIALS
+            name = plan.subject.mention if named else deck.deal(plan.subject.descriptions)
+            text = _paraphrase(plan, name, torn, PARTIAL_VARIANTS, deck)
+            add("partial", deck.deal(wording.HEDGES) + text + deck.deal(wording.LOSSES))
     if plan.twin is not None:
-        template = _wording(relation, "", repeats=False, difficulty=knobs.difficulty, rng=rng)
         name = f"the {plan.twin.nickname}" if plan.hard else plan.twin.mention
-        text = _fill(template, name, _answer(relation.answer, deck)[0])
-        add("twin", deck.deal(wording.ATTRIBUTIONS) + text, relation.theme)
+        text = _paraphrase(plan, name, _answer(plan.relation.answer, deck)[0], variants, deck)
+        add("twin", deck.deal(wording.ATTRIBUTIONS) + text)
     whole = int(knobs.distractors)
     for _ in range(whole + int(rng.random() < knobs.distractors - whole)):
-        theme = _pick(rng, tuple(wording.THEMES))
-        add("distractor", deck.deal(wording.DISTRACTIONS).format(c=plan.clause), theme)
+        add("distractor", _distraction(plan, deck))
     return found
+
+
+def _distraction(plan: _Plan, deck: _Deck) -> str:
+    """Repeats the query whole, or only its words about another subject, or only its name for the subject."""
+    repeated = deck.rng.choice(3, p=REPEATED)
+    if repeated == 2 and plan.subject.sort in wording.ASIDES:
+        return deck.deal(wording.ASIDES[plan.subject.sort]).format(m=plan.subject.mention)
+    clause = plan.clause
+    if repeated > 0:
+        clause = clause.replace(
+            plan.subject.mention, deck.deal(wording.OTHERS[plan.subject.sort]).format(n=deck.name())
+        )
+    return deck.deal(wording.DISTRACTIONS).format(c=clause)
 
 
 def _as_sentence(text: str) -> str:
@@ -297,7 +327,7 @@ def _write(rng: np.random.Generator, knobs: Knobs) -> tuple[str, list[_Plan], li
     slots = _slots(deck, least=-(-len(sentences) // 3))
     if not all(_place(sentence, slots, rng) for sentence in sentences):
         return None
-    everyone = tuple(s.mention for sort in ("work", "person") for s in subjects[sort])
+    everyone = (*subjects["work"], *subjects["person"])
     for slot in slots:
         _pad(slot, deck, everyone)
     title = f"The {_pick(rng, wording.TITLES)} of {place}"
@@ -344,12 +374,13 @@ def _crowding(sentence: _Sentence, slot: _Slot) -> int:
     return sum(3 if other.subject == sentence.subject else 1 for other in slot.sentences)
 
 
-def _pad(slot: _Slot, deck: _Deck, everyone: tuple[str, ...]) -> None:
+def _pad(slot: _Slot, deck: _Deck, everyone: tuple[_Subject, ...]) -> None:
     """Fills a passage up to its length with sentences of its theme, and shuffles it."""
-    goal = int(deck.rng.integers(SHORTEST + 6, LONGEST - MARKER_LENGTH - 8))
+    goal = int(deck.rng.integers(SHORTEST, SHORTEST + 12))
     while slot.length() < max(goal, SHORTEST):
         if deck.rng.random() < 0.15:
-            text = deck.deal(wording.ASIDES).format(m=_pick(deck.rng, everyone))
+            someone = everyone[int(deck.rng.integers(len(everyone)))]
+            text = deck.deal(wording.ASIDES[someone.sort]).format(m=someone.mention)
         else:
             text = deck.deal(wording.THEMES[slot.theme][1])
             text = text.format(n=deck.name()) if "{n}" in text else text
