@@ -53,6 +53,24 @@ def test_the_ideal_of_utility_ndcg_is_over_the_labelled_pool_and_not_the_ranking
     assert only("uNDCG@1", "c", UTILITIES).value == pytest.approx(0.5 / 2.0)
 
 
+def test_what_was_labelled_for_one_run_only_does_not_move_its_ideal() -> None:
+    # the pool that all systems share holds a and c; z was labelled because this run retrieved it
+    shared = {"q": frozenset("ac")}
+    helped = replace(judged("zca", {"a": 2.0, "c": 0.5, "z": 1.0}), labelled_pool=shared)
+    assert evaluate(["uNDCG@1"], helped)[0].value == pytest.approx(1.0 / 2.0)
+    better = replace(judged("zca", {"a": 2.0, "c": 0.5, "z": 9.0}), labelled_pool=shared)
+    assert evaluate(["uNDCG@1"], better)[0].value == 1.0  # outdoes the pool
+    useless = replace(judged("zca", {"a": -2.0, "c": 0.0, "z": 1.0}), labelled_pool=shared)
+    assert evaluate(["uNDCG@1"], useless)[0].why == NOTHING_HELPS  # for every system alike
+
+
+@pytest.mark.parametrize("measure", ["ExpUtil@1", "uNDCG@1"])
+@pytest.mark.parametrize(("pool", "said"), [({"q": frozenset("ab")}, "'b' of it has no utility"), ({}, "it is empty")])
+def test_a_labelled_pool_must_have_been_labelled(measure: str, pool: dict[str, frozenset[str]], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        evaluate([measure], replace(judged("a", {"a": 1.0}), labelled_pool=pool))
+
+
 def test_utility_ndcg_is_undefined_where_nothing_helps() -> None:
     value = only("uNDCG@3", "ab", {"a": -0.5, "b": 0.0})
     assert math.isnan(value.value)

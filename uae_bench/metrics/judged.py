@@ -22,7 +22,9 @@ class Judged:
     """One system's run and generations over `queries` (every query of the split), and what judges them.
 
     `generations` were written from the run's passages, `closed_book` from none, `gold` from the marked evidence.
-    `utilities` maps each labelled query to the utility of every passage of its labelled pool.
+    `utilities` maps each labelled query to the utility of each passage that was labelled for it. `labelled_pool` names
+    the passages among them that are labelled for every system alike, where some were labelled for this run only; what
+    a perfect ranking could have reached is judged by these, so that it is the same for all. None = all of them.
     `passages` is needed where evidence is compared by its text. None = not made.
     """
 
@@ -33,6 +35,7 @@ class Judged:
     passages: Mapping[str, Passage] = field(default_factory=dict)
     pools: Mapping[str, tuple[str, ...]] | None = None
     utilities: Mapping[str, Mapping[str, float]] | None = None
+    labelled_pool: Mapping[str, frozenset[str]] | None = None
     generations: Mapping[str, GenerationRecord] | None = None
     closed_book: Mapping[str, GenerationRecord] | None = None
     gold: Mapping[str, GenerationRecord] | None = None

@@ -29,24 +29,31 @@ def expected_utility(measures: Sequence[Measure], judged: Judged) -> Iterator[Va
     for measure in measures:
         cutoff = _cutoff(measure)
         for query in judged.queries:
-            pool, why = _labelled(judged, query)
-            value = sum(_top(judged, query, pool, cutoff)) / min(cutoff, len(pool)) if pool else math.nan
+            utilities, why = _labelled(judged, query)
+            ranks = min(cutoff, len(_pool(judged, query, utilities)))
+            value = sum(_top(judged, query, utilities, cutoff)) / ranks if ranks else math.nan
             yield Value(query, str(measure), value, why)
 
 
 def utility_ndcg(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]:
     """DCG of the gains max(0, U) at cutoff k over the DCG of the best ranking of the labelled pool, in [0, 1].
 
-    nan where no passage of the pool helps: there is nothing that a ranking could have got right.
+    1 also where a run outdoes the pool, with passages that were labelled for this run only. nan where no passage of
+    the pool helps: there is nothing that a ranking could have got right.
     """
     for measure in measures:
         cutoff = _cutoff(measure)
-        pools = [_labelled(judged, query) for query in judged.queries]
-        dcg = _dcg([_top(judged, query, pool, cutoff) for query, (pool, _) in zip(judged.queries, pools, strict=True)])
-        ideal = _dcg([sorted(pool.values(), reverse=True)[:cutoff] for pool, _ in pools])
-        for query, (_, why), gained, best in zip(judged.queries, pools, dcg, ideal, strict=True):
+        labelled = {query: _labelled(judged, query) for query in judged.queries}
+        dcg = _dcg([_top(judged, query, utilities, cutoff) for query, (utilities, _) in labelled.items()])
+        ideal = _dcg(
+            [
+                sorted(_pool(judged, query, utilities), reverse=True)[:cutoff]
+                for query, (utilities, _) in labelled.items()
+            ]
+        )
+        for (query, (_, why)), gained, best in zip(labelled.items(), dcg, ideal, strict=True):
             if best > 0:
-                yield Value(query, str(measure), float(gained / best))
+                yield Value(query, str(measure), min(1.0, float(gained / best)))
             else:
                 yield Value(query, str(measure), math.nan, why or NOTHING_HELPS)
 
@@ -61,18 +68,18 @@ def _dcg(utilities: Sequence[Sequence[float]]) -> np.ndarray[tuple[int], np.dtyp
 
 
 def _labelled(judged: Judged, query: str) -> tuple[Mapping[str, float], str]:
-    """The query's labelled pool, or an empty one and why it has none.
+    """The query's utilities, or none and why there are none.
 
     Raises:
         BadInput: the query has an answer and yet no utilities, or a utility is nan.
     """
     assert judged.utilities is not None  # Judged.check saw to it
-    pool = judged.utilities.get(query)
-    if pool:
-        if any(math.isnan(utility) for utility in pool.values()):
-            bad = next(passage for passage, utility in pool.items() if math.isnan(utility))
+    utilities = judged.utilities.get(query)
+    if utilities:
+        if any(math.isnan(utility) for utility in utilities.values()):
+            bad = next(passage for passage, utility in utilities.items() if math.isnan(utility))
             raise BadInput(f"the utility of {bad!r} for the query {query!r} is nan", hint="label it again")
-        return pool, ""
+        return utilities, ""
     if judged.is_answerable(query):
         raise BadInput(
             f"the query {query!r} has an answer, and no passage has a utility for it",
@@ -81,23 +88,39 @@ def _labelled(judged: Judged, query: str) -> tuple[Mapping[str, float], str]:
     return {}, UNANSWERABLE_QUERY if judged.references(query) else NO_REFERENCE
 
 
-def _top(judged: Judged, query: str, pool: Mapping[str, float], cutoff: int) -> list[float]:
+def _pool(judged: Judged, query: str, utilities: Mapping[str, float]) -> list[float]:
+    """The utilities of the passages that are labelled for every system alike.
+
+    Raises:
+        BadInput: one of them has none, or there are none though the query was labelled.
+    """
+    if judged.labelled_pool is None:
+        return list(utilities.values())
+    pool = judged.labelled_pool.get(query, frozenset())
+    unlabelled = sorted(pool - utilities.keys())
+    if unlabelled or (utilities and not pool):
+        what = f"{unlabelled[0]!r} of it has no utility" if unlabelled else "it is empty"
+        raise BadInput(f"the labelled pool of the query {query!r} is of no use: {what}", hint="label the whole pool")
+    return [utilities[passage] for passage in pool]
+
+
+def _top(judged: Judged, query: str, utilities: Mapping[str, float], cutoff: int) -> list[float]:
     """Utilities of the first `cutoff` passages, best ranked first; none where the query has none.
 
     Raises:
         BadInput: a passage among them was never labelled (all such passages are named).
     """
-    if not pool:
+    if not utilities:
         return []
     top = judged.top(query, cutoff)
-    missing = [passage for passage in top if passage not in pool]
+    missing = [passage for passage in top if passage not in utilities]
     if missing:
         raise BadInput(
             f"{judged.run.system} ranks {', '.join(missing)} among the first {cutoff} for the query {query!r}, "
-            f"and the labelled pool of {len(pool)} passages has no utility for them",
+            f"and the {len(utilities)} passages with a utility do not include them",
             hint="label the union of the pool and what every system retrieves",
         )
-    return [pool[passage] for passage in top]
+    return [utilities[passage] for passage in top]
 
 
 def _cutoff(measure: Measure) -> int:
