@@ -187,6 +187,15 @@ def test_an_option_of_the_wrong_kind_is_refused_where_it_stands(tmp_path: Path) 
         read_task(card_of(options={"word": 5}), path)
 
 
+def test_half_a_surrogate_pair_is_refused_where_it_stands(tmp_path: Path) -> None:
+    path = write_json(
+        tmp_path / "d.json", squad({"context": "one", "document_id": "d", "qas": [question("q", ("one", 0))]})
+    )
+    path.write_text(path.read_text().replace('"context": "one"', '"context": "one \\ud83d"'))
+    with pytest.raises(BadInput, match="passage 'd#0': half of a surrogate pair"):
+        read_task(card_of(), path)
+
+
 def test_data_without_queries_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has 0 passages and 0 queries"):
         read_task(card_of(), write_json(tmp_path / "d.json", squad()))

@@ -15,6 +15,7 @@ from uae_bench.task.card import FileCard, TaskCard
 from uae_bench.task.readers.raw import RawTask, Reader
 
 HUB_SECONDS = 5.0
+_COMPARE = "compare the file with the layout that the card's reader documents"
 
 
 def locate_files(card: TaskCard, reader: Reader, data: Path | None) -> dict[str, Path]:
@@ -188,16 +189,30 @@ def read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise BadInput(f"{path} cannot be read as Parquet: {error}", hint="get the whole file again") from error
 
 
-def member(entry: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """`entry[name]`, which has to be of that kind.
+def member(entry: Any, name: str, kind: type | tuple[type, ...], where: str, default: Any = None) -> Any:
+    """`entry[name]`, which has to be of that kind; where it is missing or null, the default if there is one.
 
     Raises:
         BadInput: naming the place and what it lacks.
     """
-    if not isinstance(entry, dict) or not isinstance(entry.get(name), kind):
-        kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
-        raise BadInput(f"{where} has no '{name}' of type {kinds}", hint="compare with the layout that the reader names")
-    return entry[name]
+    found = entry.get(name) if isinstance(entry, dict) else None
+    found = default if found is None else found
+    if not isinstance(found, kind):
+        raise BadInput(f"{where} has no '{name}' of type {_named(kind)}", hint=_COMPARE)
+    return found
+
+
+def members(entry: Any, name: str, kind: type | tuple[type, ...], where: str, default: Any = None) -> list[Any]:
+    """The list `entry[name]`, every element of which has to be of that kind.
+
+    Raises:
+        BadInput: as `member`, or naming the first element that is of another kind.
+    """
+    found: list[Any] = member(entry, name, list, where, default)
+    wrong = next((place for place, one in enumerate(found) if not isinstance(one, kind)), None)
+    if wrong is not None:
+        raise BadInput(f"{where}: {name}[{wrong}] is not of type {_named(kind)}", hint=_COMPARE)
+    return found
 
 
 def read_csv(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -248,6 +263,10 @@ def _first_match(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
         if matches:
             return matches
     return []
+
+
+def _named(kind: type | tuple[type, ...]) -> str:
+    return " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
 
 
 def _opened(path: Path) -> IO[str]:

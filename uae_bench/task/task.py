@@ -189,6 +189,7 @@ def read_raw(card: TaskCard, data: Path | None) -> RawTask:
         marked = {passage for one in raw.annotations[query] for passage in one.evidence}
         if marked:
             raw.qrels[query] = dict.fromkeys(sorted(marked), 1)
+    _refuse_half_characters(raw)
     return raw
 
 
@@ -231,6 +232,19 @@ def content_digest(task: Task) -> str:
     for name in sorted(task.splits):
         add("split", name, task.splits[name].use, task.splits[name].queries)
     return digest.hexdigest()
+
+
+def _refuse_half_characters(raw: RawTask) -> None:
+    """JSON can spell half a surrogate pair, which no file, table or model after this could hold."""
+    texts = [(f"passage {one.id!r}", f"{one.id}{one.title}{one.text}") for one in raw.passages.values()]
+    texts += [(f"query {one.id!r}", f"{one.id}{one.text}") for one in raw.queries.values()]
+    for query, given in raw.annotations.items():
+        texts += [(f"an answer of query {query!r}", one.answer.text) for one in given]
+    for where, text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raw.problem(where, f"half of a surrogate pair at character {error.start}", "write the whole character")
 
 
 def _splits(card: TaskCard, raw: RawTask, notes: list[Note]) -> dict[str, Split]:

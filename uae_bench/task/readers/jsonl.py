@@ -86,7 +86,7 @@ def _annotation(raw: RawTask, answer: dict[str, Any], shared: tuple[str, ...], w
 
 def _passages(raw: RawTask, evidence: list[Any], where: str) -> tuple[str, ...]:
     for one in evidence:
-        if one not in raw.passages:
+        if not isinstance(one, str) or one not in raw.passages:
             raw.problem(
                 where, f"no passage has the id {one!r}", "add it to passages.jsonl or remove it from 'evidence'"
             )

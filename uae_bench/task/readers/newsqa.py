@@ -21,7 +21,7 @@ from typing import Any
 from uae_bench.errors import BadInput
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Query
 from uae_bench.task.card import SplitCard
-from uae_bench.task.files import member, read_csv, read_json, read_jsonl
+from uae_bench.task.files import member, members, read_csv, read_json, read_jsonl
 from uae_bench.task.readers.raw import RawTask, Reader
 from uae_bench.task.readers.squad import Context, CutOptions, add_context, annotate, note_offsets
 from uae_bench.task.splitting import draw_splits
@@ -113,17 +113,23 @@ def _read_mrqa(stories: Stories, path: Path, split: str | None) -> None:
         if "header" in line:
             continue
         context = stories.context(member(line, "context", str, where), where)
-        for entry in member(line, "qas", list, where):
+        for entry in members(line, "qas", dict, where):
             query = Query(member(entry, "qid", str, where), member(entry, "question", str, where), context.document_id)
-            spans = [
-                member(found, "char_spans", list, where)[0]
-                for found in member(entry, "detected_answers", list, where)
-            ]  # fmt: skip
-            if not spans:
-                raw.problem(where, f"the question {query.id} has no answers", "remove it")
+            spans = [_mrqa_span(found, where) for found in members(entry, "detected_answers", dict, where)]
+            if not all(context.cut.text[start : end + 1].strip() for start, end in spans) or not spans:
+                raw.problem(where, f"the question {query.id} has no answers, or one outside the context", "remove it")
             elif raw.add_query(query, where, split):
                 text = context.cut.text
                 raw.annotations[query.id] = tuple(annotate(raw, context, text[a : b + 1], a) for a, b in spans)
+
+
+def _mrqa_span(answer: dict[str, Any], where: str) -> tuple[int, int]:
+    """First and last character of an answer's first occurrence."""
+    spans = members(answer, "char_spans", list, where)
+    first, last = spans[0] if spans and len(spans[0]) == 2 else (None, None)
+    if not isinstance(first, int) or not isinstance(last, int) or first < 0:
+        raise BadInput(f"{where} has no char_spans of two offsets", hint="get the MRQA file again")
+    return first, last
 
 
 def _dev_serves_as_test(raw: RawTask) -> None:
@@ -133,24 +139,26 @@ def _dev_serves_as_test(raw: RawTask) -> None:
 
 
 def _read_json(stories: Stories, path: Path) -> None:
-    for number, story in enumerate(member(read_json(path), "data", list, str(path))):
+    for number, story in enumerate(members(read_json(path), "data", dict, str(path))):
         where = f"{path}: data[{number}]"
         context = stories.context(_story_text(story.get("text"), where), where)
-        for place, entry in enumerate(member(story, "questions", list, where)):
+        split = member(story, "type", (str, type(None)), where)
+        for place, entry in enumerate(members(story, "questions", dict, where)):
             spot = f"{where}.questions[{place}]"
             consensus = member(entry, "consensus", dict, spot)
             verdict = BAD_QUESTION if consensus.get("badQuestion") else NO_ANSWER
-            if "s" in consensus and "e" in consensus:
-                verdict = f"{consensus['s']}:{consensus['e']}"
-            stories.ask(context, member(entry, "q", str, spot), verdict, story.get("type"), spot)
+            if "s" in consensus:
+                verdict = f"{member(consensus, 's', int, spot):d}:{member(consensus, 'e', int, spot):d}"
+            stories.ask(context, member(entry, "q", str, spot), verdict, split, spot)
 
 
 def _read_csv(stories: Stories, path: Path) -> None:
     for where, row in read_csv(path):
         context = stories.context(_story_text(row.get("story_text"), where), where)
         votes = _votes(row.get("validated_answers") or "", where)
-        bad = row.get("is_question_bad") or "?"
-        verdict = verdict_of(row.get("answer_char_ranges") or "", votes, 0.0 if bad == "?" else float(bad))
+        verdict = verdict_of(
+            row.get("answer_char_ranges") or "", votes, _share(row.get("is_question_bad") or "?", where)
+        )
         stories.ask(context, member(row, "question", str, where), verdict, None, where)
 
 
@@ -166,8 +174,17 @@ def _story_text(text: Any, where: str) -> str:
 def _votes(text: str, where: str) -> dict[str, int]:
     try:
         return {str(answer): int(count) for answer, count in json.loads(text or "{}").items()}
-    except (ValueError, AttributeError) as error:
-        raise BadInput(f"{where}: the column validated_answers is not a JSON object: {text[:60]!r}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        what = f"{where}: the column validated_answers is not a JSON object of counts: {text[:60]!r}"
+        raise BadInput(what, hint="get the file again") from error
+
+
+def _share(text: str, where: str) -> float:
+    """The share of annotators who call a question bad; `?`, none was asked, is 0."""
+    try:
+        return 0.0 if text == "?" else float(text)
+    except ValueError as error:
+        raise BadInput(f"{where}: is_question_bad is {text!r}, not a number", hint="get the file again") from error
 
 
 def _consensus(raw: RawTask, context: Context, verdict: str, where: str) -> Annotation:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from uae_bench.errors import BadInput
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query
-from uae_bench.task.files import member, read_json, read_jsonl, read_parquet
+from uae_bench.task.files import member, members, read_json, read_jsonl, read_parquet
 from uae_bench.task.readers.raw import NoOptions, RawTask, Reader
 
 FLOAT_PREFIX = "FLOAT SELECTED"
@@ -95,27 +96,38 @@ def _papers(path: Path, raw: RawTask) -> Iterator[Paper]:
 
 def _official(where: str, identity: str, paper: dict[str, Any]) -> Paper:
     sections = [
-        (section.get("section_name") or "", tuple(member(section, "paragraphs", list, where)))
-        for section in member(paper, "full_text", list, where)
+        (member(section, "section_name", str, where, ""), tuple(members(section, "paragraphs", str, where)))
+        for section in members(paper, "full_text", dict, where)
     ]
     questions = [
-        _question(where, entry, [member(one, "answer", dict, where) for one in member(entry, "answers", list, where)])
-        for entry in member(paper, "qas", list, where)
+        _question(where, entry, [member(one, "answer", dict, where) for one in members(entry, "answers", dict, where)])
+        for entry in members(paper, "qas", dict, where)
     ]
     return Paper(where, identity, tuple(sections), tuple(questions))
 
 
 def _columnar(where: str, row: dict[str, Any]) -> Paper:
     text, asked = member(row, "full_text", dict, where), member(row, "qas", dict, where)
-    names = [name or "" for name in member(text, "section_name", list, where)]
-    paragraphs = [tuple(one) for one in member(text, "paragraphs", list, where)]
-    columns = [member(asked, name, list, where) for name in ("question_id", "question", "answers")]
-    questions = [
-        _question(where, {"question_id": key, "question": question}, member(answers, "answer", list, where))
-        for key, question, answers in zip(*columns, strict=True)
+    columns: dict[str, type | tuple[type, ...]] = {"section_name": (str, type(None)), "paragraphs": list}
+    sections = [
+        (name or "", tuple(members({"paragraphs": paragraphs}, "paragraphs", str, where)))
+        for name, paragraphs in _rows(text, columns, where)
     ]
-    identity = member(row, "id", str, where)
-    return Paper(where, identity, tuple(zip(names, paragraphs, strict=True)), tuple(questions))
+    questions = [
+        _question(where, {"question_id": key, "question": question}, members(answers, "answer", dict, where))
+        for key, question, answers in _rows(asked, {"question_id": str, "question": str, "answers": dict}, where)
+    ]
+    return Paper(where, member(row, "id", str, where), tuple(sections), tuple(questions))
+
+
+def _rows(
+    table: dict[str, Any], columns: Mapping[str, type | tuple[type, ...]], where: str
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table that is stored by columns."""
+    cells = [members(table, name, kind, where) for name, kind in columns.items()]
+    if len({len(column) for column in cells}) > 1:
+        raise BadInput(f"{where}: the columns {', '.join(columns)} differ in length", hint="get the whole file again")
+    return zip(*cells, strict=True)
 
 
 def _question(where: str, entry: dict[str, Any], answers: Sequence[dict[str, Any]]) -> Question:
@@ -144,11 +156,16 @@ def _add_question(
     where = f"{paper.where}: question {question.id}"
     annotations = []
     for answer in question.answers:
+        members(answer, "extractive_spans", str, where, [])
         found = reference(answer)
         if found is None:
             raw.problem(where, "an annotation holds no answer", "remove it, or fill one of its four kinds")
             continue
-        marked = () if found.kind == "unanswerable" else _evidence(raw, answer.get("evidence") or (), paragraphs)
+        marked = (
+            ()
+            if found.kind == "unanswerable"
+            else _evidence(raw, members(answer, "evidence", str, where, []), paragraphs)
+        )
         annotations.append(Annotation(found, marked))
     if not question.answers:
         raw.problem(where, "the question has no answers", "remove it, or use a release with answers")

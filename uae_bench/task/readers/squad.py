@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench.errors import BadInput
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query
-from uae_bench.task.files import member, read_json
+from uae_bench.task.files import member, members, read_json
 from uae_bench.task.readers.cutting import CutText, cut, locate
 from uae_bench.task.readers.raw import RawTask, Reader
 
@@ -108,18 +108,19 @@ def _paragraphs(path: Path) -> Iterator[tuple[str, int, dict[str, Any], str]]:
         )
     for article, entry in enumerate(content["data"]):
         place = f"{path}: data[{article}]"
-        for number, paragraph in enumerate(member(entry, "paragraphs", list, place)):
-            yield f"{place}.paragraphs[{number}]", article, paragraph, str(entry.get("title") or "")
+        title = member(entry, "title", str, place, "")
+        for number, paragraph in enumerate(members(entry, "paragraphs", dict, place)):
+            yield f"{place}.paragraphs[{number}]", article, paragraph, title
 
 
 def _document_id(paragraph: dict[str, Any], title: str, fallback: str) -> str:
-    named = paragraph.get("document_id")
-    return "_".join((str(named) if named is not None else title or fallback).split())
+    named = member(paragraph, "document_id", (str, int), fallback, title or fallback)
+    return "_".join(str(named).split())
 
 
 def _add_question(raw: RawTask, context: Context, entry: dict[str, Any], where: str, split: str | None) -> None:
     text = member(entry, "question", str, where)
-    answers = entry.get("answers") or []
+    answers = members(entry, "answers", dict, where, [])
     impossible = bool(entry.get("is_impossible"))
     if not answers and not impossible:
         raw.problem(where, f"the question {text[:60]!r} has no answers", "add an answer, or mark it is_impossible")
