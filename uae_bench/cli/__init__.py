@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import uae_bench
-from uae_bench.cli import boards, lab, run, show, store, tasks
+from uae_bench.cli import boards, imports, lab, run, show, store, tasks
 from uae_bench.cli.outcome import Commands, out, report_bug
 
 ABOUT = """Does a retriever really help the language model that reads its passages?
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (run, show, tasks, store, boards, lab):
+for part in (run, show, tasks, store, imports, boards, lab):
     part.add_to(app)
 
 

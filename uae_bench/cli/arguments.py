@@ -16,7 +16,9 @@ Retrievers = Annotated[
     list[str],
     typer.Option("--retriever", "-r", help="A system: bm25, uae, dense:MODEL, 'bm25>minilm' ...; repeat for several."),
 ]
-Split = Annotated[str | None, typer.Option(help="Which split is scored.  [default: test]", show_default=False)]
+Split = Annotated[
+    str | None, typer.Option(help="Which split is scored; all = every query.  [default: test]", show_default=False)
+]
 Baseline = Annotated[
     str | None, typer.Option(help="The system that differences are tested against.  [default: the card's]")
 ]
@@ -34,6 +36,10 @@ Depth = Annotated[int | None, typer.Option(help="How many passages a system keep
 ContextSize = Annotated[int | None, typer.Option(help="How many passages go into the prompt.")]
 Seeds = Annotated[str | None, typer.Option(help="Training seeds, e.g. 0,1,2.  [default: 0]", show_default=False)]
 Limit = Annotated[int | None, typer.Option(help="Only the first N queries of each split; marked partial.")]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option("--measure", help="Only these measures, e.g. nDCG@10; repeat.  [default: the card's]"),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="component.option=value, e.g. uae.epochs=2; see uae-bench show.")
 ]

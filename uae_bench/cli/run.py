@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from uae_bench.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from uae_bench.experiment import Experiment
+    from uae_bench.experiment.imported import Imported
 
 EXAMPLES = """\
 Examples:
@@ -53,6 +54,7 @@ def run(
     context_size: arg.ContextSize = None,
     seeds: arg.Seeds = None,
     limit: arg.Limit = None,
+    measure: arg.Measures = None,
     settings: arg.Settings = None,
     config: arg.Config = None,
     data: arg.Data = None,
@@ -68,10 +70,9 @@ def run(
     What is stored already is not computed again; a run that was killed goes on where it was.
     """
     from uae_bench.cli.tables import print_results
-
     from uae_bench.experiment.results import to_json
 
-    experiment = _experiment(locals())
+    experiment = experiment_of(locals())
     results = experiment.run(folder)
     if as_json:
         sys.stdout.write(to_json(results))
@@ -94,6 +95,7 @@ def plan(
     context_size: arg.ContextSize = None,
     seeds: arg.Seeds = None,
     limit: arg.Limit = None,
+    measure: arg.Measures = None,
     settings: arg.Settings = None,
     config: arg.Config = None,
     data: arg.Data = None,
@@ -109,22 +111,25 @@ def plan(
     """
     from uae_bench.cli.tables import print_plan
 
-    planned = _experiment(locals()).preview()
+    planned = experiment_of(locals()).preview()
     if as_json:
         sys.stdout.write(json.dumps([step.to_json() for step in planned], indent=1) + "\n")
     else:
         print_plan(out, planned)
 
 
-def _experiment(arguments: Mapping[str, Any]) -> Experiment:
+def experiment_of(arguments: Mapping[str, Any], *, imports: Sequence[Imported] = ()) -> Experiment:
+    """The checked experiment behind a command's arguments; an option that the command lacks is not given."""
     from uae_bench.experiment import Experiment
 
+    quiet = arguments.get("quiet", False) or arguments.get("as_json", False)
     return Experiment.prepare(
-        _fields(arguments),
+        _fields(arguments, retriever_needed=not imports),
         data=arguments["data"],
         store=arguments["store"],
         device=arguments["device"],
-        progress=_progress(quiet=arguments["quiet"] or arguments["as_json"], verbose=arguments["verbose"]),
+        progress=_progress(quiet=quiet, verbose=arguments.get("verbose", False)),
+        imports=imports,
     )
 
 
@@ -134,29 +139,33 @@ def _progress(*, quiet: bool, verbose: bool) -> Progress:
     return SILENT if quiet else TerminalProgress(err, verbose=verbose)
 
 
-def _fields(arguments: Mapping[str, Any]) -> dict[str, Any]:
+ONE_VALUE = (
+    "split", "baseline", "train_task", "encoder", "scorer", "generator", "pool", "depth", "context_size", "limit",
+)  # fmt: skip
+SEVERAL_VALUES = {"tasks": "task", "retrievers": "retriever", "measures": "measure", "held_out": "held_out"}
+
+
+def _fields(arguments: Mapping[str, Any], *, retriever_needed: bool) -> dict[str, Any]:
     """The request's fields: the file's, overridden by the options that were given."""
     from uae_bench.experiment.request import parse_setting, read_experiment
 
-    config: Path | None = arguments["config"]
+    config: Path | None = arguments.get("config")
     fields = read_experiment(config) if config else {}
-    for option in ("split", "baseline", "train_task", "encoder", "scorer", "generator", "pool", "depth"):
-        if arguments[option] is not None:
+    for option in ONE_VALUE:
+        if arguments.get(option) is not None:
             fields[option] = arguments[option]
-    for option in ("context_size", "limit"):
-        if arguments[option] is not None:
-            fields[option] = arguments[option]
-    for field, option in (("tasks", "task"), ("retrievers", "retriever")):
-        if arguments[option]:
+    for field, option in SEVERAL_VALUES.items():
+        if arguments.get(option):
             fields[field] = tuple(arguments[option])
-        if not fields.get(field):
-            raise UsageError(f"no --{option} is given", hint=f"uae-bench list {option}s names them")
-    if arguments["held_out"]:
-        fields["held_out"] = tuple(name for name in arguments["held_out"] if name != "none")
-    if arguments["seeds"] is not None:
+    if fields.get("held_out") == ("none",):
+        fields["held_out"] = ()
+    if arguments.get("seeds") is not None:
         fields["seeds"] = _seeds(arguments["seeds"])
-    if arguments["settings"]:
+    if arguments.get("settings"):
         fields["settings"] = {**fields.get("settings", {}), **dict(map(parse_setting, arguments["settings"]))}
+    for field, needed in (("tasks", True), ("retrievers", retriever_needed)):
+        if needed and not fields.get(field):
+            raise UsageError(f"no --{SEVERAL_VALUES[field]} is given", hint=f"uae-bench list {field} names them")
     return fields
 
 

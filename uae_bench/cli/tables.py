@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,6 +26,7 @@ def print_results(console: Console, results: Results) -> None:
     """A table per task, the tests against its baseline, and where everything was written."""
     for task in dict.fromkeys(record.task for record in results.records):
         records = [record for record in results.records if record.task == task]
+        console.print(f"\n[bold]{escape(_title(records[0]))}[/]", highlight=False, soft_wrap=True)
         console.print(_table(records, results.comparisons.get(task, ()), results.baselines[task]))
         for line in _notes(records, results.comparisons.get(task, ()), results.baselines[task]):
             console.print(line, style="dim", highlight=False, soft_wrap=True)
@@ -34,10 +36,7 @@ def print_results(console: Console, results: Results) -> None:
 
 
 def _table(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], baseline: str) -> Table:
-    first = records[0]
-    partial = ", partial" if first.partial else ""
-    title = f"{first.task} · {first.split} · {first.pool} pool · {first.queries} queries in {first.documents} documents"
-    table = Table(title=title + partial, title_style="bold", title_justify="left", header_style="bold", pad_edge=False)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     measures = [name for name in SHOWN if any(record.measure(name) for record in records)]
     table.add_column("system", no_wrap=True)
     for name in measures:
@@ -49,6 +48,12 @@ def _table(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], b
         style = "italic" if record.kind == "reference" else None
         table.add_row(escape(_name(record, records, baseline)), *cells, style=style)
     return table
+
+
+def _title(record: ResultRecord) -> str:
+    size = f"{record.queries} queries in {record.documents} documents"
+    partial = " · partial: --limit" if record.partial else ""
+    return f"{record.task} · {record.split} · {record.pool} pool · {size}{partial}"
 
 
 def _order(record: ResultRecord, key: str) -> tuple[float, str, int]:
@@ -87,15 +92,21 @@ def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], b
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]
     if utilities:
         lines.append(
-            f"utility: {records[0].definition} by {utilities[0].spec}; what a trained system learnt from is that same model"
+            f"utility: {records[0].definition} by {utilities[0].spec}, the model that trained systems learnt from"
         )
     return lines
 
 
 def print_plan(console: Console, planned: Sequence[PlannedStep]) -> None:
     """Each step with what it would do, why, and what it would cost."""
-    table = Table(title_justify="left", header_style="bold", pad_edge=False)
-    for name, justify in (("", "left"), ("step", "left"), ("calls", "right"), ("tokens", "right"), ("minutes", "right")):
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for name, justify in (
+        ("", "left"),
+        ("step", "left"),
+        ("calls", "right"),
+        ("tokens", "right"),
+        ("minutes", "right"),
+    ):
         table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
     table.add_column("why", overflow="fold", style="dim")
     for step in planned:
@@ -123,7 +134,8 @@ def print_plan(console: Console, planned: Sequence[PlannedStep]) -> None:
 
 def print_rows(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table of texts."""
-    table = Table(title=title, title_style="bold", title_justify="left", header_style="bold", pad_edge=False)
+    console.print(f"[bold]{escape(title)}[/]", highlight=False)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:

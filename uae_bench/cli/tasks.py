@@ -47,7 +47,9 @@ def new(
     columns = {role: value for role, _, value in pairs}
     path, card = new_card(name, source, folder, columns=columns, seed=seed)
     out.print(f"wrote {path}: {card.title}", highlight=False, soft_wrap=True)
-    out.print(f"next: uae-bench task check {name}   then: uae-bench run --retriever bm25 --task {name}", highlight=False)
+    out.print(
+        f"next: uae-bench task check {name}   then: uae-bench run --retriever bm25 --task {name}", highlight=False
+    )
 
 
 @app.command()

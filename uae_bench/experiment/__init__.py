@@ -5,13 +5,14 @@ request -> setup (the card's defaults) -> plan (rows and their steps) -> runner 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from uae_bench.errors import UsageError
 from uae_bench.experiment.bench import Bench
+from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.models import Models
 from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.request import Request, request
@@ -64,6 +65,7 @@ class Experiment:
         store: Path,
         device: str = "auto",
         progress: Progress = SILENT,
+        imports: Sequence[Imported] = (),
     ) -> Experiment:
         """Check a request and read its tasks.
 
@@ -88,7 +90,7 @@ class Experiment:
                 Bench(task, splits, asked.limit, resources, models, place.calls)
                 for task, splits in ((test, (setup.split,)), (training, tuple(sorted(uses, reverse=True))))
             ]
-            plans.append(TaskPlan(setup, *benches))
+            plans.append(TaskPlan(setup, *benches, imports))
         for plan in plans:
             _ = plan.rows  # every name, option and model is checked before the first stage runs
         return cls(asked, tuple(plans), Runner(place, progress, device), models)

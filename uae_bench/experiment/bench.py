@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench import pipeline, runs
 from uae_bench.encoder_source import encoder_identity
-from uae_bench.experiment.models import Models
+from uae_bench.experiment.imported import Imported
+from uae_bench.experiment.models import Models, usable_device
 from uae_bench.experiment.steps import Estimate, Step
 from uae_bench.experiment.summary import summary
 from uae_bench.lm.base import Sampling
@@ -30,7 +31,7 @@ from uae_bench.retrieval.chain import Chain, System
 from uae_bench.retrieval.component import Resources, Settings
 from uae_bench.retrieval.dense import DENSE
 from uae_bench.significance import clusters_of
-from uae_bench.store import Artifact, CallCache, Json, canonical_json, digest_of
+from uae_bench.store import Artifact, CallCache, Json, canonical_json, digest_of, file_digest
 from uae_bench.systems.trainer import Trainer
 from uae_bench.task.pool import hard_pools
 from uae_bench.task.task import Task
@@ -97,6 +98,10 @@ class Bench:
     def label(self) -> str:
         return f"{self.task.name}/{'+'.join(self.splits)}"
 
+    def running(self) -> Resources:
+        """The resources with their device settled; imports torch, so only a stage that misses asks."""
+        return replace(self.resources, device=usable_device(self.resources.device))
+
     def view(self, pools: Pools) -> RetrievalView:
         """What a retriever may see."""
         return RetrievalView(tuple(self.task.passages.values()), self.queries, pools)
@@ -148,7 +153,7 @@ def retrieve_step(
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         folders = {name: inputs[f"trained {name}"].folder for name in trained}
-        chain = _chain(system, configs, folders, bench.resources)
+        chain = _chain(system, configs, folders, bench.running())
         view = bench.view(read_pools(inputs["pools"]))
         found = pipeline.retrieve(chain, view, depth=depth)
         runs.write_run(found.run, folder / RUN)
@@ -185,6 +190,20 @@ def reference_step(bench: Bench, name: str, pools: Step, depth: int, labels: Ste
         config["definition"] = definition
     needs = {"pools": pools, **({"labels": labels} if labels else {})}
     return Step("retrieve", f"order {bench.label} by {name}", config, bench.facts, produce, needs)
+
+
+def import_step(bench: Bench, imported: Imported, pools: Step, depth: int) -> Step:
+    """Stage retrieve for a row made elsewhere: its files enter the key by content."""
+
+    def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        run = imported.read(bench.view(read_pools(inputs["pools"])), bench.task, depth)
+        runs.write_run(run, folder / RUN)
+        return {}
+
+    files = {role: file_digest(path) for role, path in imported.files.items()}
+    config: dict[str, Json] = {"imported": imported.name, "depth": depth, **bench.scope}
+    label = f"import {imported.name} for {bench.label}"
+    return Step("retrieve", label, config, {**bench.facts, **files}, produce, {"pools": pools})
 
 
 def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without: Mapping[str, Step]) -> Step:
@@ -272,7 +291,7 @@ def train_step(
         gains = utilities(runs.read_utilities(inputs["labels"].folder / UTILITIES), definition) if labels else {}
         run = runs.read_run(inputs["candidates"].folder / RUN)
         data = pipeline.training_set(bench.task, train, dev, run, gains)
-        pipeline.train(trainer, data, options, encoder, seed, folder, bench.resources)
+        pipeline.train(trainer, data, options, encoder, seed, folder, bench.running())
         return {}
 
     models = {f"model {name}": digest_of(dict(encoder_identity(name))) for name in trainer.models(options)}

@@ -1,4 +1,4 @@
-"""The language model in memory: loaded when a stage first misses, freed before another one is loaded."""
+"""The language model in memory, and the device that work runs on: both settled when a stage first misses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Models:
         """
         if self._open is None or self._open[0] != spec:
             self.close()
-            self._open = (spec, self._stack.enter_context(spec.open(self._device)))
+            self._open = (spec, self._stack.enter_context(spec.open(usable_device(self._device))))
         return self._open[1]
 
     def close(self) -> None:
@@ -41,3 +41,12 @@ class Models:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def usable_device(wanted: str) -> str:
+    """The device that a name means: `auto` is the first CUDA device where there is one, else the CPU."""
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,6 +13,7 @@ from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment import bench as stages
 from uae_bench.experiment.bench import Bench, HardPool, Judge
+from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.setup import Setup
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
@@ -28,6 +29,8 @@ from uae_bench.retrieval.dense import DenseSettings
 from uae_bench.store import Json
 from uae_bench.systems import TRAINERS
 
+Kind = Literal["system", "reference", "imported"]
+
 ANSWER_TOKENS = 64
 """How long an answer may grow; the references of the tasks at hand are nearly all shorter."""
 
@@ -37,7 +40,7 @@ class Row:
     """One line of the table: a system with a seed, its run, and the step that evaluates it."""
 
     system: str
-    kind: Literal["system", "reference"]
+    kind: Kind
     seed: int
     run: Step
     evaluate: Step
@@ -53,8 +56,9 @@ class TaskPlan:
     `test` is the split that is scored; `training` the splits of the training task (the same task, or another one).
     """
 
-    def __init__(self, setup: Setup, test: Bench, training: Bench) -> None:
+    def __init__(self, setup: Setup, test: Bench, training: Bench, imports: Sequence[Imported] = ()) -> None:
         self.setup = setup
+        self.imports = imports
         self.test = test
         self.training = training
         self._shared: dict[tuple[object, ...], Step] = {}
@@ -67,6 +71,9 @@ class TaskPlan:
             NotPossible: a system needs answers or evidence that its training task does not have.
         """
         rows = [self._reference_row(name) for name in self.setup.references]
+        for imported in self.imports:
+            run = stages.import_step(self.test, imported, self.test_pools, self.setup.depth)
+            rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
             seeded = any(step.name in TRAINERS or step.name == "random" for step in system.steps)
             rows += [self._system_row(system, seed) for seed in (self.setup.seeds if seeded else self.setup.seeds[:1])]
@@ -121,7 +128,7 @@ class TaskPlan:
     def _row(
         self,
         name: str,
-        kind: Literal["system", "reference"],
+        kind: Kind,
         seed: int,
         run: Step,
         trained: Mapping[str, Step],

@@ -19,13 +19,14 @@ class Request(BaseModel):
     """An experiment: which systems on which tasks, read and judged by which models.
 
     None means "as the task's card says". `settings` maps `component.option` to a value and enters the keys of the
-    stages that read the option. `limit` keeps the first n queries of each split and marks the result partial.
+    stages that read the option. Without `retrievers` only the baseline runs. `limit` keeps the first n queries of
+    each split and marks the result partial.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tasks: tuple[str, ...] = Field(min_length=1)
-    retrievers: tuple[str, ...] = Field(min_length=1)
+    retrievers: tuple[str, ...] = ()
     split: str = "test"
     baseline: str | None = None
     train_task: str | None = None
@@ -38,12 +39,13 @@ class Request(BaseModel):
     context_size: int | None = Field(default=None, ge=1)
     seeds: tuple[int, ...] = (0,)
     limit: int | None = Field(default=None, ge=1)
+    measures: tuple[str, ...] | None = Field(default=None, min_length=1)
     settings: Mapping[str, Setting] = Field(default_factory=dict)
 
-    @field_validator("tasks", "retrievers", "seeds")
+    @field_validator("tasks", "retrievers", "seeds", "measures")
     @classmethod
-    def _no_repeats(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        repeated = {value for value in values if values.count(value) > 1}
+    def _no_repeats(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        repeated = {value for value in values or () if values and values.count(value) > 1}
         if repeated:
             raise ValueError(f"{sorted(repeated)[0]!r} is given twice")
         return values

@@ -53,7 +53,7 @@ def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting
     return tables
 
 
-def resolve(request: Request, task: Task, test_task: bool = True) -> Setup:
+def resolve(request: Request, task: Task) -> Setup:
     """The request with the card's defaults where it says nothing.
 
     Raises:
@@ -62,8 +62,7 @@ def resolve(request: Request, task: Task, test_task: bool = True) -> Setup:
         NotPossible: a model is needed and neither the request nor the card names one.
     """
     card = task.card
-    if request.split not in task.splits:
-        raise UsageError(f"{task.name} has no split {request.split!r}", hint=nearest(request.split, task.splits))
+    task.split(request.split)
     encoder = request.encoder or card.encoder
     baseline = full_name(request.baseline or card.baseline, encoder)
     names = [full_name(name, encoder) for name in request.retrievers]
@@ -86,7 +85,7 @@ def resolve(request: Request, task: Task, test_task: bool = True) -> Setup:
         held_out=(card.held_out if request.held_out is None else request.held_out) if task.has_answers else (),
         baseline=baseline,
         definition=card.definition,
-        measures=tuple(Measure.parse(name) for name in card.measures),
+        measures=tuple(Measure.parse(name) for name in request.measures or card.measures),
         systems=systems,
         references=tuple(name for name in names if name in REFERENCES),
         seeds=request.seeds,
