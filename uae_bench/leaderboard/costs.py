@@ -1,0 +1,99 @@
+"""What the rows cost: model calls and tokens from the records, seconds from what clock and host decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from uae_bench.leaderboard.markdown import BREAK, plain, table
+from uae_bench.leaderboard.section import Row
+from uae_bench.leaderboard.shelf import Entry, Measurements, Percentiles
+
+NONE = "–"
+HEADER = (
+    "system",
+    f"labels for training{BREAK}calls, tokens, s",
+    f"training{BREAK}s",
+    f"labels to judge{BREAK}calls, tokens, s",
+    f"answers{BREAK}calls, tokens, s",
+    f"encode{BREAK}p50 / p95 / p99 ms",
+    f"search{BREAK}p50 / p95 / p99 ms",
+    f"all stages{BREAK}p50 / p95 / p99 ms",
+    f"queries/s{BREAK}one by one",
+    "host",
+)
+
+
+def cost_table(rows: Sequence[Row]) -> list[str]:
+    """One line per result, under a heading, and the hosts below."""
+    hosts: dict[str, int] = {}
+    body = []
+    for row in rows:
+        for entry in row.entries:
+            measured = entry.measured()
+            host = hosts.setdefault(_host(measured), len(hosts) + 1)
+            body.append([_label(row, entry), *_figures(entry, measured), str(host)])
+    timed = [measured for row in rows for entry in row.entries for measured in _latencies(entry)]
+    about = (
+        "Calls and tokens are counted. Seconds are of the run that made the artifact, on the host that is named, and "
+        "would differ elsewhere; no other figure of this page depends on them. Labels to judge and answers without "
+        "retrieved passages are made once and shared by the rows."
+    )
+    if timed:
+        about += f" Latency is of {timed[0].n} queries, one at a time, warm; its inverse at the median is queries/s."
+    told = [place for place in range(len(HEADER)) if any(line[place] != NONE for line in body)]
+    shown = table([HEADER[place] for place in told], [[line[place] for place in told] for line in body])
+    return [
+        "### Cost",
+        "",
+        about,
+        "",
+        *shown,
+        *(f"- host {number}: {plain(host)}" for host, number in hosts.items()),
+        "",
+    ]
+
+
+def _label(row: Row, entry: Entry) -> str:
+    return plain(row.label) + (f", seed {entry.record.seed}" if len(row.entries) > 1 else "")
+
+
+def _latencies(entry: Entry) -> list[Percentiles]:
+    stage = entry.measured().stages.get("run")
+    return list(stage.latency.values()) if stage else []
+
+
+def _figures(entry: Entry, measured: Measurements) -> list[str]:
+    training = [time.seconds for role, time in measured.stages.items() if role.startswith("train ") and time.seconds]
+    stage = measured.stages.get("run")
+    latency = dict(stage.latency) if stage else {}
+    total = latency.get("total")
+    return [
+        _calls(entry, measured, lambda role: role.startswith("labels for ")),
+        f"{sum(training):.1f}" if training else NONE,
+        _calls(entry, measured, lambda role: " labels " in role),
+        _calls(entry, measured, lambda role: role.endswith((" generations", " closed_book", " gold"))),
+        *(_milliseconds(latency.get(name)) for name in ("encode", "search")),
+        _milliseconds(total),
+        f"{1 / total.p50:,.0f}" if total and total.p50 else NONE,
+    ]
+
+
+def _calls(entry: Entry, measured: Measurements, wanted: Callable[[str], bool]) -> str:
+    """Calls, tokens and seconds of the roles that are wanted, added up."""
+    costs = {role: cost for role, cost in entry.record.costs.items() if wanted(role)}
+    if not costs:
+        return NONE
+    tokens = sum(cost.prompt_tokens + cost.completion_tokens for cost in costs.values())
+    times = [measured.stages[role].seconds for role in costs if role in measured.stages]
+    seconds = f"{sum(time or 0.0 for time in times):.1f}" if any(time is not None for time in times) else NONE
+    return f"{sum(cost.calls for cost in costs.values()):,}, {tokens:,}, {seconds}"
+
+
+def _milliseconds(latency: Percentiles | None) -> str:
+    return " / ".join(f"{1000 * t:.3g}" for t in (latency.p50, latency.p95, latency.p99)) if latency else NONE
+
+
+def _host(measured: Measurements) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(measured.packages.items()))
+    machine = f"{measured.host.machine}, {measured.host.cores or '?'} cores, device {measured.device}"
+    return f"{machine}; Python {measured.python}, {packages}"

@@ -1,0 +1,189 @@
+"""The tables of figures: ranking and utility, answers, held-out models, kinds of answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from uae_bench.leaderboard.markdown import BREAK, plain, table
+from uae_bench.leaderboard.measure import held_out_family
+from uae_bench.leaderboard.section import Figure, Finding, Row, Section
+from uae_bench.leaderboard.shelf import judge
+from uae_bench.result import ResultRecord
+from uae_bench.significance import Standing
+
+MOST_COLUMNS = 8
+FEW_SEEDS = 3
+UNDEFINED = "–"
+
+
+def figure_tables(section: Section, found: Sequence[Finding]) -> list[str]:
+    """Every table of figures of a section, each under its heading."""
+    own = [finding for finding in found if not finding.column.held_out]
+    retrieval = [finding for topic in ("evidence", "utility") for finding in own if finding.column.topic == topic]
+    answers = [finding for finding in own if finding.column.topic == "answers"]
+    lines = _titled(section, retrieval, "Retrieval", _circularity(section, retrieval), _topic)
+    lines += _titled(section, answers, "Answers", _answering(section), None)
+    for spec in dict.fromkeys(finding.column.held_out for finding in found if finding.column.held_out):
+        judged = [finding for finding in found if finding.column.held_out == spec]
+        lines += _titled(section, judged, f"Held out: {plain(spec)}", _family(section.record, spec), None)
+    return lines + _kinds(section, own)
+
+
+def _titled(
+    section: Section,
+    found: Sequence[Finding],
+    title: str,
+    about: Sequence[str],
+    under: Callable[[Finding], str] | None,
+) -> list[str]:
+    """A heading, tables of at most `MOST_COLUMNS` measures, and what has to be said of them."""
+    if not found:
+        return []
+    lines = [f"### {title}", "", *about]
+    rows = _ordered(section.rows, found[0])
+    for start in range(0, len(found), MOST_COLUMNS):
+        part = found[start : start + MOST_COLUMNS]
+        header = ["system", *(_head(finding) + (BREAK + under(finding) if under else "") for finding in part)]
+        body = [[_system(row), *(_cell(row, finding) for finding in part)] for row in rows]
+        lines += table(header, [*body, *_footer(part)])
+    return lines + _cautions(found)
+
+
+def _ordered(rows: Iterable[Row], finding: Finding) -> list[Row]:
+    """Best first by one measure, references after all others, rows without it last."""
+    sign = -1 if finding.column.higher_is_better else 1
+
+    def place(row: Row) -> tuple[bool, float, str]:
+        figure = finding.figures.get(row.label)
+        mean = math.inf if figure is None or math.isnan(figure.mean) else sign * figure.mean
+        return not row.ranked, mean, row.label
+
+    return sorted(rows, key=place)
+
+
+def _head(finding: Finding) -> str:
+    return plain(finding.column.measure) + ("" if finding.column.higher_is_better else " (lower is better)")
+
+
+def _topic(finding: Finding) -> str:
+    return "human evidence" if finding.column.topic == "evidence" else "LLM utility"
+
+
+def _system(row: Row) -> str:
+    name = plain(row.label) if row.ranked else f"*{plain(row.label)}*"
+    kind = row.record.kind if row.record.kind != "system" else ""
+    seeds = f"{len(row.seeds)} seeds" if len(row.seeds) > 1 else ""
+    return BREAK.join(filter(None, [name, kind, seeds]))
+
+
+def _cell(row: Row, finding: Finding) -> str:
+    """Mean, interval, letters with ranks, and the means of the seeds; bold where no other row may be as good."""
+    figure = finding.figures.get(row.label)
+    if figure is None or math.isnan(figure.mean):
+        return UNDEFINED
+    mean = f"{figure.mean:.3f}"
+    if figure.standing and figure.standing.bold:
+        mean = f"**{mean}**"
+    parts = [mean if row.ranked else f"*{mean}*", _interval(figure)]
+    if figure.standing and figure.standing.letters:
+        parts.append(_standing(figure.standing))
+    if len(figure.seeds) > 1:
+        parts.append(f"seeds {min(figure.seeds):.3f} to {max(figure.seeds):.3f}")
+    return BREAK.join(filter(None, parts))
+
+
+def _interval(figure: Figure) -> str:
+    low, high = figure.interval.low, figure.interval.high
+    return "no interval" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+
+
+def _standing(standing: Standing) -> str:
+    first, last = standing.best_rank, standing.worst_rank
+    return f"{' '.join(standing.letters)}, rank {first}" + (f"–{last}" if last > first else "")
+
+
+def _footer(found: Sequence[Finding]) -> list[list[str]]:
+    detectable = [f"{finding.detectable:.3f}" if finding.detectable > 0 else UNDEFINED for finding in found]
+    documents = [f"{finding.documents:.1f}" for finding in found]
+    return [["*detectable difference*", *detectable], ["*effective documents*", *documents]]
+
+
+def _cautions(found: Sequence[Finding]) -> list[str]:
+    """What the tests cannot say, what was left out, what counts as 0: once per reason."""
+    why: dict[str, list[str]] = {}
+    for finding in found:
+        name = plain(finding.column.measure)
+        if finding.why:
+            letters = all(figure.standing is None or not figure.standing.letters for figure in finding.figures.values())
+            said = f"No letters, ranks or bold: {finding.why}." if letters else f"Caution: {finding.why}."
+            why.setdefault(said, []).append(name)
+        for reason, count in sorted(finding.undefined.items()):
+            said = f"Undefined for {count} of {finding.queries + sum(finding.undefined.values())} queries: {reason}."
+            why.setdefault(said, []).append(name)
+        for (label, reason), count in sorted(finding.zeros.items()):
+            why.setdefault(f"{label}, {count} queries: {reason}.", []).append(name)
+    lines = [f"- {plain(said)} ({', '.join(names)})" for said, names in why.items()]
+    return [*lines, ""] if lines else []
+
+
+def _circularity(section: Section, found: Sequence[Finding]) -> list[str]:
+    """Whose labels the utility columns are, and whom they favour."""
+    scorer = judge(section.record, "scorer")
+    if scorer is None or all(finding.column.topic != "utility" for finding in found):
+        return []
+    taught = [
+        plain(row.label) for row in section.rows if any(role.startswith("labels for ") for role in row.record.costs)
+    ]
+    text = (
+        f"The columns of human evidence rest on what annotators marked. The columns of LLM utility are "
+        f"{plain(section.record.definition)} labels by {plain(scorer.spec)}{_of_family(scorer.family)}."
+    )
+    if taught:
+        text += (
+            f" That is circular for {', '.join(taught)}: trained on labels of the same model, and favoured by those "
+            f"columns. Believe a gain in utility only as far as the human evidence and the held-out models show it too."
+        )
+    return [text, ""]
+
+
+def _of_family(family: str) -> str:
+    return f" (family {plain(family)})" if family else ""
+
+
+def _answering(section: Section) -> list[str]:
+    scorer, generator = (judge(section.record, role) for role in ("scorer", "generator"))
+    if generator is None:
+        return []
+    author = plain(generator.spec) + _of_family(generator.family)
+    same = scorer is not None and scorer.family and scorer.family == generator.family
+    kin = "; the teacher is of the same family" if same else ""
+    return [f"Written by {author} from the first {section.record.context_size} passages retrieved{kin}.", ""]
+
+
+def _family(record: ResultRecord, spec: str) -> list[str]:
+    """Whether a held-out model really is one: nothing of the teacher's family counts."""
+    scorer, family = judge(record, "scorer"), held_out_family(record, spec)
+    if scorer is not None and family and family == scorer.family:
+        return [f"**Not held out**: of the family {plain(family)}, like the teacher {plain(scorer.spec)}.", ""]
+    return [f"Family {plain(family or 'unknown')}; no row was trained on its labels.", ""]
+
+
+def _kinds(section: Section, found: Sequence[Finding]) -> list[str]:
+    """The first measure of each topic by kind of answer, where there are several kinds."""
+    lines: list[str] = []
+    for topic in ("evidence", "utility", "answers"):
+        finding = next((one for one in found if one.column.topic == topic), None)
+        kinds = sorted({kind for figure in finding.figures.values() for kind in figure.kinds}) if finding else []
+        if finding is None or not kinds:
+            continue
+        counts = {kind: sum(other == kind for other in section.groups.kinds.values()) for kind in kinds}
+        header = [plain(finding.column.measure), *(f"{plain(kind)}{BREAK}{counts[kind]} queries" for kind in kinds)]
+        rows = [row for row in _ordered(section.rows, finding) if row.label in finding.figures]
+        body = [[_system(row), *(_number(finding.figures[row.label].kinds[kind]) for kind in kinds)] for row in rows]
+        lines += table(header, body)
+    return ["### By kind of answer", "", *lines] if lines else []
+
+
+def _number(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{value:.3f}"
