@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from uae_bench.errors import BadInput
 from uae_bench.metrics.judged import Judged
@@ -21,7 +22,7 @@ NOTHING_HELPS = "no passage of the labelled pool helps (all utilities are 0 or l
 
 
 def expected_utility(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]:
-    """Mean utility of the first k passages (ExpUtil@k, arXiv 2604.22722 §5), in the unit of the utility's definition.
+    """Mean utility of the first k passages (ExpUtil@k, arXiv 2604.22722), in the unit of the utility's definition.
 
     Divides by k, or by the size of the labelled pool where that is smaller; a rank left empty adds 0, for without
     a passage nothing is gained.
@@ -44,13 +45,9 @@ def utility_ndcg(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]
     for measure in measures:
         cutoff = _cutoff(measure)
         labelled = {query: _labelled(judged, query) for query in judged.queries}
-        dcg = _dcg([_top(judged, query, utilities, cutoff) for query, (utilities, _) in labelled.items()])
-        ideal = _dcg(
-            [
-                sorted(_pool(judged, query, utilities), reverse=True)[:cutoff]
-                for query, (utilities, _) in labelled.items()
-            ]
-        )
+        dcg = _dcg([_top(judged, query, given, cutoff) for query, (given, _) in labelled.items()], cutoff)
+        best_first = [sorted(_pool(judged, query, given), reverse=True) for query, (given, _) in labelled.items()]
+        ideal = _dcg(best_first, cutoff)
         for (query, (_, why)), gained, best in zip(labelled.items(), dcg, ideal, strict=True):
             if best > 0:
                 yield Value(query, str(measure), min(1.0, float(gained / best)))
@@ -58,13 +55,13 @@ def utility_ndcg(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]
                 yield Value(query, str(measure), math.nan, why or NOTHING_HELPS)
 
 
-def _dcg(utilities: Sequence[Sequence[float]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Σ_r max(0, U_r) / log2(1 + r) for each ranking of utilities, r from 1; (Q,)."""
-    width = max((len(row) for row in utilities), default=0)
-    gains = np.zeros((len(utilities), width))  # (Q, k), empty ranks gain nothing
+def _dcg(utilities: Sequence[Sequence[float]], cutoff: int) -> npt.NDArray[np.float64]:
+    """Σ max(0, U_r) / log2(1 + r) over the ranks r = 1 … k of each ranking of utilities; (Q,)."""
+    gains = np.zeros((len(utilities), cutoff))  # (Q, k), empty ranks gain nothing
     for row, values in zip(gains, utilities, strict=True):
-        row[: len(values)] = values
-    return np.maximum(gains, 0.0) @ (1 / np.log2(np.arange(2, width + 2)))
+        row[: len(values)] = values[:cutoff]
+    discounted = np.maximum(gains, 0.0) / np.log2(np.arange(2, cutoff + 2))
+    return np.asarray(discounted.sum(axis=1))
 
 
 def _labelled(judged: Judged, query: str) -> tuple[Mapping[str, float], str]:
