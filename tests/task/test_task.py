@@ -63,6 +63,14 @@ def test_training_needs_a_split_that_its_card_marks_for_it() -> None:
     assert [query.id for query in trainable.training_queries()] == ["q1"]
 
 
+def test_what_learns_from_a_task_is_not_scored_on_its_training_queries() -> None:
+    trainable = task_of({"a#0": "a"}, {"q1": "a"}, split="train")
+    with pytest.raises(NotPossible, match="1 queries of split all of task small are for training"):
+        trainable.require_unseen("all")
+    TASK.require_unseen("all")
+    TASK.require_unseen("test")
+
+
 def test_answers_are_distinct_and_in_order_and_annotators_stay() -> None:
     yes, no = Answer("Yes", "yes-no"), Answer("No", "yes-no")
     task = annotated(Annotation(yes, ("p",)), Annotation(no, ()), Annotation(yes, ()))

@@ -198,6 +198,8 @@ class TaskPlan:
                 hint="train on a task that has: --train-task qasper",
             )
         task.training_queries()
+        if task.name == self.test.task.name:
+            task.require_unseen(self.setup.split)
         labels = None
         if task.has_answers:
             source = self._base_run(self.training) if self.setup.pool == "corpus" else self._pools(self.training)

@@ -126,6 +126,21 @@ class Task:
             )
         return tuple(self.queries[query] for each in chosen for query in each.queries)
 
+    def require_unseen(self, split: str) -> None:
+        """Nothing where a system trained on this task may be scored on the split.
+
+        Raises:
+            NotPossible: the split holds queries that are for training.
+        """
+        learnt = {query for each in self.splits.values() if each.use == "train" for query in each.queries}
+        seen = sum(query in learnt for query in self.split(split).queries)
+        if seen:
+            raise NotPossible(
+                f"{seen} queries of split {split} of task {self.name} are for training; what was trained on them cannot "
+                "be scored on them",
+                hint="score a split with use = 'test', or train on another task with --train-task",
+            )
+
 
 def load_task(name_or_card: str, *, data: Path | None = None, overrides: Mapping[str, object] = _NO_OVERRIDES) -> Task:
     """The task of a card (by name or path), from `data` where it is given.
