@@ -1,3 +1,49 @@
-"""uae-bench: does a retriever really help the language model that reads its passages?"""
+"""uae-bench: does a retriever really help the language model that reads its passages?
+
+    results = uae_bench.run(task="lab", retrievers=["bm25", "uae"])
+    results.frame()      # one row per system, seed and measure
+    results.records      # what the leaderboard is made of
+
+The stages work one by one too: see `uae_bench.pipeline`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uae_bench.experiment import Results
+    from uae_bench.progress import Progress
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "run"]
+
+
+def run(
+    *,
+    task: str | Sequence[str],
+    retrievers: Sequence[str],
+    data: Path | str | None = None,
+    out: Path | str = "runs",
+    store: Path | str = ".uae-bench",
+    device: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Results:
+    """What `uae-bench run` does: records, a pandas frame and the comparisons of each task.
+
+    `options` are the fields of an experiment (`uae_bench.experiment.Request`): split, baseline, train_task, encoder,
+    scorer, generator, held_out, pool, depth, context_size, seeds, limit, measures, settings.
+
+    Raises:
+        UaeBenchError: anything about the request, task, files or models that cannot be used.
+    """
+    from uae_bench.experiment import Experiment
+    from uae_bench.progress import SILENT
+
+    fields = {"tasks": (task,) if isinstance(task, str) else tuple(task), "retrievers": tuple(retrievers), **options}
+    place = Path(data) if data is not None else None
+    prepared = Experiment.prepare(fields, data=place, store=Path(store), device=device, progress=progress or SILENT)
+    return prepared.run(Path(out))

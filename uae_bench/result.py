@@ -29,7 +29,8 @@ class _Strict(BaseModel):
 class MeasureResult(_Strict):
     """Mean of a measure over the queries where it is defined, with its clustered interval.
 
-    `mean`, `low` and `high` are None where no query defines the measure; `undefined` counts queries by reason.
+    `mean`, `low` and `high` are None where no query defines the measure; `undefined` counts queries by reason;
+    `missing` of the `n` count as 0 because the generator wrote nothing for them.
     """
 
     measure: str
@@ -37,6 +38,7 @@ class MeasureResult(_Strict):
     low: float | None
     high: float | None
     n: int
+    missing: int = 0
     undefined: Mapping[str, int]
     by_kind: Mapping[str, float | None] = Field(default_factory=dict)
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -365,9 +366,13 @@ def _writing_cost(bench: Bench, size: int, sampling: Sampling) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What one language model says of a row: its labels of the pool, its answers from run, nothing and evidence."""
+    """What one language model says of a row: its labels of the pool, its answers from run, nothing and evidence.
+
+    `labels` holds those that all rows share first. The measures of a held-out model end in its spec.
+    """
 
     spec: LmSpec
+    held_out: bool
     labels: tuple[Step, ...] = ()
     generations: Step | None = None
     closed_book: Step | None = None
@@ -395,7 +400,7 @@ def evaluate_step(
 ) -> Step:
     """Stage evaluate: values per query, and their means with intervals.
 
-    The first judge's measures bear their plain names; a further one's end in its spec, `TokenF1 [lab:neox]`.
+    Measures by scorer and generator bear their plain names; a held-out model's end in its spec, `TokenF1 [lab:neox]`.
     """
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
@@ -409,8 +414,8 @@ def evaluate_step(
         )
         plain = [measure for measure in measures if not measure.needs & JUDGED_NEEDS]
         values = pipeline.evaluate(plain, base) if plain else []
-        for place, judge in enumerate(judges):
-            values += _judged_values(judge, place, base, inputs, measures, definition)
+        for judge in judges:
+            values += _judged_values(judge, base, inputs, measures, definition)
         runs.write_values(values, folder / VALUES)
         (folder / SUMMARY).write_text(canonical_json(summary(values, bench.documents, bench.task.annotations)))
         return {}
@@ -418,31 +423,23 @@ def evaluate_step(
     config: dict[str, Json] = {
         "measures": [str(measure) for measure in measures],
         "definition": definition,
-        "judges": [judge.spec.text for judge in judges],
+        "judges": [{"spec": judge.spec.text, "held out": judge.held_out} for judge in judges],
         **bench.scope,
     }
     needs = {"run": run, "pools": pools} | {role: step for judge in judges for role, step in judge.needs().items()}
     return Step("evaluate", f"evaluate {name} on {bench.label}", config, bench.facts, produce, needs)
 
 
-def suffix(place: int, spec: LmSpec) -> str:
-    """What a measure's name ends in, under the judge at `place`: nothing under the first."""
-    return f" [{spec.text}]" if place else ""
-
-
 def _judged_values(
-    judge: Judge, place: int, base: Judged, inputs: Mapping[str, Artifact], measures: Sequence[Measure], definition: str
+    judge: Judge, base: Judged, inputs: Mapping[str, Artifact], measures: Sequence[Measure], definition: str
 ) -> list[Value]:
     found = {role: inputs[f"{judge.spec.text} {role}"] for role in judge.steps()}
-    rows = [
-        row
-        for role, artifact in found.items()
-        if role.startswith("labels")
-        for row in runs.read_utilities(artifact.folder / UTILITIES)
-    ]
+    labels = [runs.read_utilities(found[role].folder / UTILITIES) for role in found if role.startswith("labels")]
+    shared = utilities(labels[0], definition) if labels else {}
     judged = replace(
         base,
-        utilities=utilities(rows, definition) if judge.labels else None,
+        utilities=utilities(chain.from_iterable(labels), definition) if labels else None,
+        labelled_pool={query: frozenset(row) for query, row in shared.items()} if labels else None,
         generations=_generations(found, "generations"),
         closed_book=_generations(found, "closed_book"),
         gold=_generations(found, "gold"),
@@ -450,7 +447,8 @@ def _judged_values(
     lacking = {need for need in JUDGED_NEEDS if getattr(judged, need) is None}
     asked = [measure for measure in measures if measure.needs & JUDGED_NEEDS and not measure.needs & lacking]
     values = pipeline.evaluate(asked, judged) if asked else []
-    return [replace(value, measure=value.measure + suffix(place, judge.spec)) for value in values]
+    suffix = f" [{judge.spec.text}]" if judge.held_out else ""
+    return [replace(value, measure=value.measure + suffix) for value in values]
 
 
 def _generations(found: Mapping[str, Artifact], role: str) -> dict[str, GenerationRecord] | None:

@@ -183,7 +183,7 @@ class TaskPlan:
                     ("generate", spec, source),
                     stages.generate_step(self.test, spec, source, setup.context_size, Sampling(ANSWER_TOKENS)),
                 )
-        return Judge(spec, labels, **context)
+        return Judge(spec, held_out, labels, **context)
 
     def _pool_labels(self, spec: LmSpec) -> Step:
         """Labels of the scored split's pool; of a corpus, what the base encoder finds."""

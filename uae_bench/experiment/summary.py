@@ -33,6 +33,7 @@ def summary(
             "low": _number(intervals[mean.measure].low),
             "high": _number(intervals[mean.measure].high),
             "n": mean.n,
+            "missing": mean.missing,
             "undefined": dict(sorted(reasons.get(mean.measure, Counter()).items())),
             "by_kind": kinds.get(mean.measure, {}),
         }
