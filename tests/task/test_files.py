@@ -18,8 +18,9 @@ import pytest
 
 from tests.task.parts import card_of, question, squad, write_json, write_jsonl
 from uae_bench.errors import BadInput
-from uae_bench.task.files import file_digest, find, read_json
+from uae_bench.task.files import file_digest, find
 from uae_bench.task.readers import READERS
+from uae_bench.task.reading import read_json
 from uae_bench.task.task import read_task
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -174,7 +174,9 @@ def parse_card(content: Mapping[str, Any], where: str) -> TaskCard:
     try:
         return TaskCard.model_validate(content)
     except ValidationError as error:
-        raise BadInput(f"{where}: {explained(error, TaskCard)}", hint="keys are listed in docs/formats.md") from error
+        raise BadInput(
+            f"{where}: {explained(error, TaskCard)}", hint="compare with a card that works: 'uae-bench show qasper'"
+        ) from error
 
 
 def override(card: TaskCard, changes: Mapping[str, object]) -> TaskCard:

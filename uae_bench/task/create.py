@@ -9,9 +9,10 @@ from typing import Any
 
 from uae_bench.errors import BadInput
 from uae_bench.task.card import TaskCard, parse_card, read_card, safe_name
-from uae_bench.task.files import file_digest, find, read_csv, read_json, read_jsonl
+from uae_bench.task.files import file_digest, find
 from uae_bench.task.readers import READERS
 from uae_bench.task.readers.raw import RawTask
+from uae_bench.task.reading import read_csv, read_json, read_jsonl
 from uae_bench.task.splitting import DEFAULT_SHARES
 from uae_bench.task.task import read_raw, sound
 

@@ -136,8 +136,8 @@ class Task:
         seen = sum(query in learnt for query in self.split(split).queries)
         if seen:
             raise NotPossible(
-                f"{seen} queries of split {split} of task {self.name} are for training; what was trained on them cannot "
-                "be scored on them",
+                f"{seen} queries of split {split} of task {self.name} are for training; what learnt from them "
+                "cannot be scored on them",
                 hint="score a split with use = 'test', or train on another task with --train-task",
             )
 
@@ -198,7 +198,10 @@ def read_raw(card: TaskCard, data: Path | None) -> RawTask:
     try:
         options = reader.options.model_validate(dict(card.options))
     except ValidationError as error:
-        raise BadInput(f"task {card.name}, table [options]: {explained(error, reader.options)}") from error
+        raise BadInput(
+            f"task {card.name}, table [options]: {explained(error, reader.options)}",
+            hint=f"options of the reader {card.reader}: {', '.join(reader.options.model_fields) or 'none'}",
+        ) from error
     raw = reader.read(locate_files(card, reader, data), options)
     for query in raw.annotations.keys() - raw.qrels.keys():
         marked = {passage for one in raw.annotations[query] for passage in one.evidence}

@@ -95,7 +95,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_a_reader_answers_or_refuses(layout: str, data: st.DataObject, tmp_path: Path) -> None:
     reader, name, content, write = LAYOUTS[layout]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from uae_bench.records import Passage, Query
-from uae_bench.task.files import read_jsonl, read_lines
 from uae_bench.task.readers.raw import NoOptions, RawTask, Reader
+from uae_bench.task.reading import read_jsonl, read_lines
 
 
 def read(files: Mapping[str, Path], options: NoOptions) -> RawTask:

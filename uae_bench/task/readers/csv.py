@@ -16,9 +16,9 @@ from pydantic import Field
 from uae_bench.errors import BadInput
 from uae_bench.records import Annotation, Answer, Query
 from uae_bench.registry import nearest
-from uae_bench.task.files import read_csv
 from uae_bench.task.readers.raw import RawTask, Reader
 from uae_bench.task.readers.squad import Context, CutOptions, add_context, annotate
+from uae_bench.task.reading import read_csv
 
 
 class CsvOptions(CutOptions):

@@ -17,8 +17,8 @@ from typing import Any, get_args
 
 from uae_bench.records import Annotation, Answer, AnswerKind, Passage, Query
 from uae_bench.registry import nearest
-from uae_bench.task.files import read_jsonl
 from uae_bench.task.readers.raw import NoOptions, RawTask, Reader
+from uae_bench.task.reading import read_jsonl
 
 _PASSAGE_KEYS = {"id": str, "text": str, "title": str, "document_id": str}
 _QUERY_KEYS = {"id": str, "text": str, "document_id": str, "split": str, "answers": list, "evidence": list}

@@ -21,9 +21,9 @@ from typing import Any
 from uae_bench.errors import BadInput
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Query
 from uae_bench.task.card import SplitCard
-from uae_bench.task.files import member, members, read_csv, read_json, read_jsonl
 from uae_bench.task.readers.raw import RawTask, Reader
 from uae_bench.task.readers.squad import Context, CutOptions, add_context, annotate, note_offsets
+from uae_bench.task.reading import member, members, read_csv, read_json, read_jsonl
 from uae_bench.task.splitting import draw_splits
 
 NO_ANSWER, BAD_QUESTION = "none", "bad_question"

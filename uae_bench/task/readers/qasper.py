@@ -14,8 +14,8 @@ from typing import Any
 
 from uae_bench.errors import BadInput
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query
-from uae_bench.task.files import member, members, read_json, read_jsonl, read_parquet
 from uae_bench.task.readers.raw import NoOptions, RawTask, Reader
+from uae_bench.task.reading import member, members, read_json, read_jsonl, read_parquet
 
 FLOAT_PREFIX = "FLOAT SELECTED"
 

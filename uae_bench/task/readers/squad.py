@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench.errors import BadInput
 from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query
-from uae_bench.task.files import member, members, read_json
 from uae_bench.task.readers.cutting import CutText, cut, locate
 from uae_bench.task.readers.raw import RawTask, Reader
+from uae_bench.task.reading import member, members, read_json
 
 
 class CutOptions(BaseModel):
