@@ -12,6 +12,7 @@ import numpy as np
 
 from uae_bench import pipeline
 from uae_bench.errors import BadInput
+from uae_bench.leaderboard.audit import SEED
 from uae_bench.leaderboard.measure import Column, column_of
 from uae_bench.leaderboard.shelf import Entry, comparability, configuration
 from uae_bench.metrics import summarise
@@ -21,9 +22,6 @@ from uae_bench.significance import Standing, smallest_detectable_difference, sta
 from uae_bench.significance.clusters import by_measure, cluster_sums, stream
 from uae_bench.significance.intervals import RESAMPLES, interval_of, resampled_means
 from uae_bench.store import canonical_json
-
-SEED = 0
-"""As in the records: a row of one seed shows its record's own interval."""
 
 LEVEL = 0.95
 

@@ -1,0 +1,256 @@
+"""What a page says of values whose means are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.leaderboard.parts import ENOUGH, digest, write_result
+from uae_bench.errors import BadInput
+from uae_bench.leaderboard import add_results, render_boards
+from uae_bench.result import ArtifactRef, Cost, ModelRef, read_record
+
+TEACHER = ModelRef(spec="lab:one", identity={"weights": digest("one")}, family="llama")
+
+
+def page(boards: Path, *folders: Path) -> str:
+    add_results(folders, boards)
+    (path,) = render_boards(boards)
+    return path.read_text(encoding="utf-8")
+
+
+def cells(text: str, system: str, heading: str = "### Retrieval") -> list[str]:
+    """The cells of a system's line in the table under a heading, each without the spaces that pad it."""
+    lines = text.split(heading, 1)[1].splitlines()
+    line = next(line for line in lines if line.startswith(f"| {system}"))
+    return [cell.strip() for cell in line.strip("|").split(" | ")][1:]
+
+
+def alternating(low: float, high: float) -> list[float]:
+    return [low, high] * (ENOUGH // 2)
+
+
+def test_a_cell_is_the_mean_with_its_records_own_interval(tmp_path: Path) -> None:
+    # twelve 0.25 and twelve 0.75: mean 0.5
+    folder = write_result(tmp_path / "run", {"AP": alternating(0.25, 0.75)})
+    said = read_record(folder / "record.json").measures[0]
+    assert cells(page(tmp_path / "boards", folder), "bm25") == [f"0.500<br>[{said.low:.3f}, {said.high:.3f}]"]
+
+
+def test_the_best_is_bold_where_it_is_separated_from_all_others_and_ties_share_a_letter(tmp_path: Path) -> None:
+    # good beats both by 0.8 in each of 24 documents; fair and poor take turns by 0.1, so their means are equal
+    folders = [
+        write_result(tmp_path / name, {"AP": values}, system=name)
+        for name, values in {
+            "good": [0.95] * ENOUGH,
+            "fair": alternating(0.1, 0.2),
+            "poor": alternating(0.2, 0.1),
+        }.items()
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert cells(text, "good")[0].startswith("**0.950**")
+    assert cells(text, "good")[0].endswith("a, rank 1")
+    assert cells(text, "fair")[0].startswith("0.150<br>")
+    assert [cells(text, name)[0].rsplit("<br>")[-1] for name in ("fair", "poor")] == ["b, rank 2–3"] * 2
+
+
+def test_nobody_is_bold_where_the_best_two_are_tied(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / name, {"AP": values}, system=name)
+        for name, values in {"one": alternating(0.1, 0.2), "two": alternating(0.2, 0.1)}.items()
+    ]
+    assert "**0." not in page(tmp_path / "boards", *folders)
+
+
+def test_where_less_is_better_the_least_is_bold_and_first(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / name, {"Harm": [value] * ENOUGH}, system=name)
+        for name, value in {"mild": 0.0, "harmful": 1.0}.items()
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert "Harm (lower is better)" in text
+    assert cells(text, "mild", "### Answers")[0] == "**0.000**<br>[0.000, 0.000]<br>a, rank 1"
+    assert text.index("| mild") < text.index("| harmful")
+
+
+def test_references_stand_last_in_italics_and_take_no_part(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / "oracle", {"AP": [1.0] * ENOUGH}, system="oracle", kind="reference"),
+        write_result(tmp_path / "good", {"AP": [0.5] * ENOUGH}, system="good"),
+        write_result(tmp_path / "poor", {"AP": [0.0] * ENOUGH}, system="poor"),
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert cells(text, "*oracle*<br>reference")[0] == "*1.000*<br>[1.000, 1.000]"
+    assert cells(text, "good")[0].endswith("a, rank 1")
+    assert text.index("| poor") < text.index("| *oracle*")
+
+
+def test_rows_made_elsewhere_are_marked_and_tested(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / "theirs", {"AP": [1.0] * ENOUGH}, system="theirs", kind="imported"),
+        write_result(tmp_path / "poor", {"AP": [0.0] * ENOUGH}, system="poor"),
+    ]
+    assert cells(page(tmp_path / "boards", *folders), "theirs<br>imported")[0].startswith("**1.000**")
+
+
+def test_below_twenty_effective_documents_nothing_is_told_apart_and_the_page_says_why(tmp_path: Path) -> None:
+    # 24 queries, two to a document: 24² / (12 · 2²) = 12 effective documents
+    documents = [f"d{index // 2}" for index in range(ENOUGH)]
+    folders = [
+        write_result(tmp_path / name, {"AP": [value] * ENOUGH}, system=name, documents=documents)
+        for name, value in {"good": 1.0, "poor": 0.0}.items()
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert cells(text, "good") == ["1.000<br>[1.000, 1.000]"]
+    assert "- No letters, ranks or bold: only 12.0 effective documents, fewer than 20. (AP)" in text
+    assert cells(text, "*effective documents*") == ["12.0"]
+
+
+def test_seeds_are_averaged_and_their_spread_stands_beside_the_interval(tmp_path: Path) -> None:
+    # seed means 0.4 and 0.6; the row's mean 0.5
+    seeds = [
+        write_result(tmp_path / f"seed{seed}", {"AP": [value] * ENOUGH}, system="uae", seed=seed)
+        for seed, value in enumerate((0.4, 0.6))
+    ]
+    once = write_result(tmp_path / "once", {"AP": [0.5] * ENOUGH})
+    text = page(tmp_path / "boards", *seeds, once)
+    assert cells(text, "uae<br>2 seeds")[0].startswith("0.500<br>[0.500, 0.500]<br>")
+    assert cells(text, "uae<br>2 seeds")[0].endswith("seeds 0.400 to 0.600")
+    assert "seeds" not in cells(text, "bm25")[0]
+    assert "Training seeds: uae (2). No claim about the method from three seeds or fewer" in text
+
+
+def test_one_trained_seed_is_no_claim_either_and_an_untrained_system_needs_none(tmp_path: Path) -> None:
+    evaluate = ArtifactRef(stage="evaluate", key=digest("e"), digest=digest("v"))
+    trained = {"train uae": ArtifactRef(stage="train", key=digest("t"), digest=digest("m")), "evaluate": evaluate}
+    folders = [
+        write_result(tmp_path / "uae", {"AP": [0.5] * ENOUGH}, system="uae", artifacts=trained),
+        write_result(tmp_path / "bm25", {"AP": [0.5] * ENOUGH}),
+    ]
+    assert "Training seeds: uae (1). No claim" in page(tmp_path / "boards", *folders)
+
+
+def test_the_same_system_otherwise_configured_is_another_row_named_by_what_differs(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / f"{b}", {"AP": [b] * ENOUGH}, settings={"bm25": {"k1": 1.2, "b": b}})
+        for b in (0.4, 0.75)
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert cells(text, "bm25 (bm25.b=0.4)")[0].startswith("0.400")
+    assert cells(text, "bm25 (bm25.b=0.75)")[0].startswith("**0.750**")
+
+
+def test_a_seed_among_the_settings_makes_no_other_row(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / f"{seed}", {"AP": [0.5] * ENOUGH}, seed=seed, settings={"random": {"seed": seed}})
+        for seed in (0, 1)
+    ]
+    assert "bm25<br>2 seeds" in page(tmp_path / "boards", *folders)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"task_digest": digest("toy, version 2")},
+        {"pool_digest": digest("other pools")},
+        {"definition": "perplexity-reduction"},
+        {"models": {"scorer": TEACHER}},
+        {"depth": 20},
+    ],
+)
+def test_rows_measured_on_other_grounds_stand_in_other_sections(tmp_path: Path, other: dict[str, Any]) -> None:
+    folders = [
+        write_result(tmp_path / "one", {"AP": [0.0] * ENOUGH}, system="one"),
+        write_result(tmp_path / "two", {"AP": [1.0] * ENOUGH}, system="two", **other),
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert text.count("## test split, document pool (") == 2
+    assert "must not be compared" in text
+    assert "rank" not in cells(text, "two")[0]
+
+
+def test_utility_stands_beside_evidence_and_names_whom_it_favours(tmp_path: Path) -> None:
+    values = {"AP": [0.5] * ENOUGH, "ExpUtil@1": [0.1] * ENOUGH}
+    models = {"scorer and generator": TEACHER}
+    costs = {"labels for uae": Cost(calls=100, prompt_tokens=9000)}
+    folders = [
+        write_result(tmp_path / "uae", values, system="uae", models=models, costs=costs),
+        write_result(tmp_path / "bm25", values, models=models),
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert "AP<br>human evidence" in text
+    assert "ExpUtil@1<br>LLM utility" in text
+    assert "log-ratio labels by lab:one (family llama)" in text
+    assert "That is circular for uae: trained on labels of the same model" in text
+    assert cells(text, "uae", "### Cost")[0] == "100, 9,000, –"
+
+
+def test_held_out_models_have_tables_of_their_own_and_the_teachers_kin_is_no_held_out_model(tmp_path: Path) -> None:
+    models = {
+        "scorer": TEACHER,
+        "generator": ModelRef(spec="lab:writer", identity={}, family="lfm2"),
+        "held-out lab:two": ModelRef(spec="lab:two", identity={}, family="neox"),
+        "held-out lab:kin": ModelRef(spec="lab:kin", identity={}, family="llama"),
+    }
+    names = ("ExpUtil@1", "TokenF1 [lab:writer]", "ExpUtil@1 [lab:two]", "ExpUtil@1 [lab:kin]")
+    folder = write_result(tmp_path / "bm25", {name: [0.5] * ENOUGH for name in names}, models=models)
+    text = page(tmp_path / "boards", folder)
+    assert text.count("| system ") == 5  # retrieval, answers, two held-out models, cost
+    assert "### Held out: lab:two\n\nFamily neox; no row was trained on its labels." in text
+    assert "### Held out: lab:kin\n\n**Not held out**: of the family llama, like the teacher lab:one." in text
+    assert "Written by lab:writer (family lfm2) from the first 1 passages" in text
+
+
+def test_undefined_queries_are_counted_by_reason(tmp_path: Path) -> None:
+    # defined: 1 and 0, mean 0.5; two of four undefined
+    folder = write_result(tmp_path / "run", {"AP": [1.0, 0.0, np.nan, np.nan]})
+    text = page(tmp_path / "boards", folder)
+    assert cells(text, "bm25")[0].startswith("0.500")
+    assert "- Undefined for 2 of 4 queries: nothing is relevant. (AP)" in text
+
+
+def test_kinds_of_answers_are_broken_down(tmp_path: Path) -> None:
+    # extractive: (1 + 0) / 2; yes-no: 1
+    folder = write_result(tmp_path / "run", {"AP": [1.0, 0.0, 1.0]}, kinds=["extractive", "extractive", "yes-no"])
+    text = page(tmp_path / "boards", folder)
+    assert "extractive<br>2 queries" in text
+    assert cells(text, "bm25", "### By kind of answer") == ["0.500", "1.000"]
+
+
+def test_latency_is_in_milliseconds_and_throughput_its_inverse(tmp_path: Path) -> None:
+    text = page(tmp_path / "boards", write_result(tmp_path / "run", {"AP": [1.0, 0.0]}))
+    assert cells(text, "bm25", "### Cost") == ["2 / 3 / 4", "2 / 3 / 4", "2 / 3 / 4", "500", "1"]
+
+
+def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    folder = write_result(tmp_path / "run", {"AP": [1.0, 0.0]}, system="bm25>a|b", notes=("<script> & *stars*",))
+    text = page(tmp_path / "boards", folder)
+    assert r"| bm25\>a\|b" in text
+    assert r"\<script\> \& \*stars\*" in text
+
+
+def test_the_order_of_adding_changes_no_byte(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / f"{name}{seed}", {"AP": alternating(seed / 4, value)}, system=name, seed=seed)
+        for name, value in {"one": 0.5, "two": 0.75}.items()
+        for seed in (0, 1)
+    ]
+    assert page(tmp_path / "boards", *folders) == page(tmp_path / "other", *reversed(folders))
+
+
+def test_rows_that_cannot_be_paired_are_an_error_that_names_them(tmp_path: Path) -> None:
+    folders = [
+        write_result(tmp_path / "one", {"AP": [1.0, np.nan]}, system="one"),
+        write_result(tmp_path / "two", {"AP": [1.0, 0.0]}, system="two"),
+    ]
+    add_results(folders, tmp_path / "boards")
+    with pytest.raises(BadInput, match="AP of the query 'q01' is undefined"):
+        render_boards(tmp_path / "boards")
+
+
+def test_boards_without_records_cannot_be_rendered(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="holds no records"):
+        render_boards(tmp_path)
