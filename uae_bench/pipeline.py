@@ -150,6 +150,15 @@ def training_set(
     )
 
 
+def permuted(utilities: Mapping[str, Mapping[str, float]], seed: int) -> dict[str, dict[str, float]]:
+    """Utilities dealt anew among the passages of each query: the control that leaves a trainer nothing to learn."""
+    rng = np.random.default_rng(seed)
+    return {
+        query: dict(zip(row, rng.permutation(list(row.values())).tolist(), strict=True))
+        for query, row in sorted(utilities.items())
+    }
+
+
 def train(
     trainer: Trainer, data: TrainingSet, options: BaseModel, encoder: str, seed: int, out: Path, resources: Resources
 ) -> None:

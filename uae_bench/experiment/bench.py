@@ -60,6 +60,14 @@ class HardPool(BaseModel):
     reward_model: str = "BAAI/bge-reranker-base"
 
 
+class Training(BaseModel):
+    """What `--set training.…` may set: `permute_utilities` is the control, in which they are dealt anew per query."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    permute_utilities: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Bench:
     """Some splits of one task as the stages see them: the first `limit` queries of each, all where it is None."""
@@ -282,6 +290,7 @@ def train_step(
     definition: str,
     candidates: Step,
     labels: Step | None,
+    training: Training,
 ) -> Step:
     """Stage train: a model directory from the training splits' candidates and utilities; dev chooses the checkpoint."""
     splits = bench.task.splits
@@ -290,6 +299,8 @@ def train_step(
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         gains = utilities(runs.read_utilities(inputs["labels"].folder / UTILITIES), definition) if labels else {}
+        if training.permute_utilities:
+            gains = pipeline.permuted(gains, seed)
         run = runs.read_run(inputs["candidates"].folder / RUN)
         data = pipeline.training_set(bench.task, train, dev, run, gains)
         pipeline.train(trainer, data, options, encoder, seed, folder, bench.running())
@@ -305,6 +316,7 @@ def train_step(
             "options": options.model_dump(mode="json"),
             "seed": seed,
             "definition": definition,
+            "training": training.model_dump(),
             **bench.scope,
         },
         {**bench.facts, "encoder": digest_of(dict(encoder_identity(encoder))), **models},

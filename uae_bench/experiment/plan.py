@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment import bench as stages
-from uae_bench.experiment.bench import Bench, HardPool, Judge
+from uae_bench.experiment.bench import Bench, HardPool, Judge, Training
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.setup import Setup
 from uae_bench.experiment.steps import Step
@@ -29,6 +29,7 @@ from uae_bench.retrieval.dense import DenseSettings
 from uae_bench.store import Json
 from uae_bench.systems import TRAINERS
 
+M = TypeVar("M", bound=BaseModel)
 Kind = Literal["system", "reference", "imported"]
 
 ANSWER_TOKENS = 64
@@ -110,6 +111,8 @@ class TaskPlan:
         }
         options: dict[str, Mapping[str, Json]] = {name: config.model_dump() for name, config in configs.items()}
         options |= {name: self._options(name).model_dump(mode="json") for name in trained}
+        if "training" in self.setup.settings:
+            options["training"] = dict(self.setup.settings["training"])
         return self._row(system.name, "system", seed, run, trained, options, models)
 
     def _reference_row(self, name: str) -> Row:
@@ -215,6 +218,7 @@ class TaskPlan:
             self.setup.definition,
             self._base_run(self.training),
             labels,
+            checked(Training, "training", self.setup.settings.get("training", {})),
         )
         return self._share(("train", name, seed), step)
 
@@ -222,7 +226,7 @@ class TaskPlan:
         kind = self.setup.pool
         if kind != "hard":
             return self._share(("pools", bench), stages.pool_step(bench, kind))
-        hard = HardPool.model_validate(self.setup.settings.get("hard", {}))
+        hard = checked(HardPool, "hard", self.setup.settings.get("hard", {}))
         whole = "document" if all(query.document_id for query in bench.queries) else "corpus"
         first = self._share(("pools", bench, whole), stages.pool_step(bench, whole))
         base = parse_system(f"dense:{self.setup.encoder}")
@@ -255,22 +259,31 @@ class TaskPlan:
         """
         model = DenseSettings if name in TRAINERS else RETRIEVERS[name].config
         given = {} if name in TRAINERS else dict(self.setup.settings.get(name, {}))
-        unknown = [option for option in given if option not in model.model_fields]
-        if unknown:
-            raise UsageError(f"{name} has no option {unknown[0]!r}", hint=nearest(unknown[0], model.model_fields))
         seeded = {"seed": seed} if "seed" in model.model_fields else {}
-        try:
-            return model(**{**seeded, **given})
-        except ValidationError as error:
-            first = error.errors()[0]
-            option = ".".join(str(part) for part in first["loc"])
-            raise UsageError(
-                f"--set {name}.{option}={first['input']}: {first['msg']}", hint=f"see uae-bench show {name}"
-            ) from error
+        return checked(model, name, {**seeded, **given})
 
     def _share(self, key: tuple[object, ...], step: Step) -> Step:
         """The step that was first made under the key: rows share steps, and so the work behind them."""
         return self._shared.setdefault(key, step)
+
+
+def checked(model: type[M], name: str, given: Mapping[str, object]) -> M:
+    """A component's options.
+
+    Raises:
+        UsageError: an option that the component does not have, or a value that it cannot take.
+    """
+    unknown = [option for option in given if option not in model.model_fields]
+    if unknown:
+        raise UsageError(f"{name} has no option {unknown[0]!r}", hint=nearest(unknown[0], model.model_fields))
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"--set {name}.{option}={first['input']}: {first['msg']}", hint=f"see uae-bench show {name}"
+        ) from error
 
 
 WHOLE_POOL = 1_000

@@ -107,7 +107,7 @@ def _named(role: str, spec: str | None, task: Task) -> str:
 
 
 def _refuse_unused(settings: Settings, systems: Iterable[System], task: str) -> None:
-    used = {step.name for system in systems for step in system.steps} | {task, "hard"}
+    used = {step.name for system in systems for step in system.steps} | {task, "hard", "training"}
     for component in settings:
         if component not in used:
             option = next(iter(settings[component]))
