@@ -109,10 +109,19 @@ def test_below_twenty_effective_documents_nothing_is_told_apart_and_the_page_say
     assert cells(text, "*effective documents*") == ["12.0"]
 
 
+def trained(seed: int) -> dict[str, ArtifactRef]:
+    return {
+        "train uae": ArtifactRef(stage="train", key=digest("t"), digest=digest("m")),
+        "evaluate": ArtifactRef(stage="evaluate", key=digest(f"e{seed}"), digest=digest("v")),
+    }
+
+
 def test_seeds_are_averaged_and_their_spread_stands_beside_the_interval(tmp_path: Path) -> None:
     # seed means 0.4 and 0.6; the row's mean 0.5
     seeds = [
-        write_result(tmp_path / f"seed{seed}", {"AP": [value] * ENOUGH}, system="uae", seed=seed)
+        write_result(
+            tmp_path / f"seed{seed}", {"AP": [value] * ENOUGH}, system="uae", seed=seed, artifacts=trained(seed)
+        )
         for seed, value in enumerate((0.4, 0.6))
     ]
     once = write_result(tmp_path / "once", {"AP": [0.5] * ENOUGH})
@@ -124,10 +133,8 @@ def test_seeds_are_averaged_and_their_spread_stands_beside_the_interval(tmp_path
 
 
 def test_one_trained_seed_is_no_claim_either_and_an_untrained_system_needs_none(tmp_path: Path) -> None:
-    evaluate = ArtifactRef(stage="evaluate", key=digest("e"), digest=digest("v"))
-    trained = {"train uae": ArtifactRef(stage="train", key=digest("t"), digest=digest("m")), "evaluate": evaluate}
     folders = [
-        write_result(tmp_path / "uae", {"AP": [0.5] * ENOUGH}, system="uae", artifacts=trained),
+        write_result(tmp_path / "uae", {"AP": [0.5] * ENOUGH}, system="uae", artifacts=trained(0)),
         write_result(tmp_path / "bm25", {"AP": [0.5] * ENOUGH}),
     ]
     assert "Training seeds: uae (1). No claim" in page(tmp_path / "boards", *folders)
@@ -184,7 +191,7 @@ def test_utility_stands_beside_evidence_and_names_whom_it_favours(tmp_path: Path
     assert "AP<br>human evidence" in text
     assert "ExpUtil@1<br>LLM utility" in text
     assert "log-ratio labels by lab:one (family llama)" in text
-    assert "That is circular for uae: trained on labels of the same model" in text
+    assert "That is circular for uae: trained with labels of the same model" in text
     assert cells(text, "uae", "### Cost")[0] == "100, 9,000, –"
 
 
@@ -201,7 +208,22 @@ def test_held_out_models_have_tables_of_their_own_and_the_teachers_kin_is_no_hel
     assert text.count("| system ") == 5  # retrieval, answers, two held-out models, cost
     assert "### Held out: lab:two\n\nFamily neox; no row was trained on its labels." in text
     assert "### Held out: lab:kin\n\n**Not held out**: of the family llama, like the teacher lab:one." in text
-    assert "Written by lab:writer (family lfm2) from the first 1 passages" in text
+    assert "Written by lab:writer (family lfm2) from the first passage retrieved." in text
+
+
+def test_answers_without_retrieved_passages_are_told_once(tmp_path: Path) -> None:
+    values = {"TokenF1": [0.5] * ENOUGH, "TokenF1(context=none)": [0.25] * ENOUGH}
+    folders = [write_result(tmp_path / name, values, system=name) for name in ("one", "two")]
+    text = page(tmp_path / "boards", *folders)
+    assert "- TokenF1(context=none): 0.250 [0.250, 0.250], the same for every system" in text
+    assert len(cells(text, "one", "### Answers")) == 1
+
+
+def test_no_table_is_wider_than_nine_columns(tmp_path: Path) -> None:
+    # nine measures: two tables, of four and five
+    folder = write_result(tmp_path / "run", {f"R@{cutoff}": [1.0, 0.0] for cutoff in range(1, 10)})
+    text = page(tmp_path / "boards", folder)
+    assert [line.count(" | ") for line in text.splitlines() if line.startswith("| bm25")][:2] == [4, 5]
 
 
 def test_undefined_queries_are_counted_by_reason(tmp_path: Path) -> None:

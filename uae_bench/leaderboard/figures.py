@@ -37,17 +37,35 @@ def _titled(
     about: Sequence[str],
     under: Callable[[Finding], str] | None,
 ) -> list[str]:
-    """A heading, tables of at most `MOST_COLUMNS` measures, and what has to be said of them."""
+    """A heading, tables of at most `MOST_COLUMNS` measures of like width, and what has to be said of them."""
     if not found:
         return []
     lines = [f"### {title}", "", *about]
+    told = [finding for finding in found if not _same_for_all(finding)]
     rows = _ordered(section.rows, found[0])
-    for start in range(0, len(found), MOST_COLUMNS):
-        part = found[start : start + MOST_COLUMNS]
+    tables = math.ceil(len(told) / MOST_COLUMNS)
+    for turn in range(tables):
+        part = told[turn * len(told) // tables : (turn + 1) * len(told) // tables]
         header = ["system", *(_head(finding) + (BREAK + under(finding) if under else "") for finding in part)]
         body = [[_system(row), *(_cell(row, finding) for finding in part)] for row in rows]
         lines += table(header, [*body, *_footer(part)])
-    return lines + _cautions(found)
+    return lines + _bullets([_once(finding) for finding in found if finding not in told] + _cautions(found))
+
+
+def _same_for_all(finding: Finding) -> bool:
+    """Whether no retrieved passage is in it: closed book, or with the marked evidence."""
+    means = {figure.mean for figure in finding.figures.values()}
+    return finding.column.without_retrieval and len(means) == 1
+
+
+def _once(finding: Finding) -> str:
+    figure = next(iter(finding.figures.values()))
+    mean = UNDEFINED if math.isnan(figure.mean) else f"{figure.mean:.3f} {_interval(figure)}"
+    return f"{plain(finding.column.measure)}: {mean}, the same for every system, for no retrieved passage is in it."
+
+
+def _bullets(lines: Sequence[str]) -> list[str]:
+    return [*(f"- {line}" for line in lines), ""] if lines else []
 
 
 def _ordered(rows: Iterable[Row], finding: Finding) -> list[Row]:
@@ -123,8 +141,7 @@ def _cautions(found: Sequence[Finding]) -> list[str]:
             why.setdefault(said, []).append(name)
         for (label, reason), count in sorted(finding.zeros.items()):
             why.setdefault(f"{label}, {count} queries: {reason}.", []).append(name)
-    lines = [f"- {plain(said)} ({', '.join(names)})" for said, names in why.items()]
-    return [*lines, ""] if lines else []
+    return [f"{plain(said)} ({', '.join(names)})" for said, names in why.items()]
 
 
 def _circularity(section: Section, found: Sequence[Finding]) -> list[str]:
@@ -141,7 +158,7 @@ def _circularity(section: Section, found: Sequence[Finding]) -> list[str]:
     )
     if taught:
         text += (
-            f" That is circular for {', '.join(taught)}: trained on labels of the same model, and favoured by those "
+            f" That is circular for {', '.join(taught)}: trained with labels of the same model, and favoured by those "
             f"columns. Believe a gain in utility only as far as the human evidence and the held-out models show it too."
         )
     return [text, ""]
@@ -158,7 +175,8 @@ def _answering(section: Section) -> list[str]:
     author = plain(generator.spec) + _of_family(generator.family)
     same = scorer is not None and scorer.family and scorer.family == generator.family
     kin = "; the teacher is of the same family" if same else ""
-    return [f"Written by {author} from the first {section.record.context_size} passages retrieved{kin}.", ""]
+    size = section.record.context_size
+    return [f"Written by {author} from the first {f'{size} passages' if size > 1 else 'passage'} retrieved{kin}.", ""]
 
 
 def _family(record: ResultRecord, spec: str) -> list[str]:

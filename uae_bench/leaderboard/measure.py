@@ -23,7 +23,8 @@ _TOPICS: tuple[tuple[Topic, frozenset[str]], ...] = (
 class Column:
     """A measure as a record spells it: its own name, what it looks at, and the language model that judged.
 
-    `held_out` is the spec of a held-out model, empty for the scorer's and the generator's columns.
+    `held_out` is the spec of a held-out model, empty for the scorer's and the generator's columns. `without_retrieval`:
+    answers were written from no passage, or from the marked evidence, whatever a system retrieves.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Column:
     topic: Topic
     held_out: str
     higher_is_better: bool
+    without_retrieval: bool
 
 
 def column_of(name: str, record: ResultRecord) -> Column:
@@ -44,7 +46,14 @@ def column_of(name: str, record: ResultRecord) -> Column:
     measure = Measure.parse(plain)
     topic: Topic = next((topic for topic, needs in _TOPICS if measure.needs & needs), "evidence")
     own = {model.spec for role in ("scorer", "generator") if (model := judge(record, role))}
-    return Column(name, plain, topic, "" if spec in own else spec, measure.family.higher_is_better)
+    return Column(
+        name=name,
+        measure=plain,
+        topic=topic,
+        held_out="" if spec in own else spec,
+        higher_is_better=measure.family.higher_is_better,
+        without_retrieval=dict(measure.options).get("context") in ("none", "gold"),
+    )
 
 
 def held_out_family(record: ResultRecord, spec: str) -> str:

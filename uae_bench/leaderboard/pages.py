@@ -90,7 +90,7 @@ def _section(section: Section) -> list[str]:
 
 def _seeds(rows: Sequence[Row]) -> list[str]:
     """What few training seeds do not show."""
-    few = [row for row in rows if len(row.seeds) <= FEW_SEEDS and (len(row.seeds) > 1 or _is_trained(row.record))]
+    few = [row for row in rows if _is_trained(row.record) and len(row.seeds) <= FEW_SEEDS]
     if not few:
         return []
     named = ", ".join(f"{plain(row.label)} ({len(row.seeds)})" for row in few)
