@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from urllib.parse import quote
 
 from uae_bench.errors import BadInput
 from uae_bench.task.card import FileCard, TaskCard
@@ -84,30 +85,15 @@ def file_digest(path: Path) -> str:
 
 
 def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
-    """A Hub file's local copy, downloaded where it is not cached yet and checked against its sha256.
+    """A Hub file's local copy, downloaded by `datasets` where it is not kept yet, and checked against its sha256.
 
     Raises:
         BadInput: the Hub does not answer within seconds or has no such file, or the file is not the pinned one.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    def download(*, cached: bool) -> Path:
-        return Path(
-            hf_hub_download(
-                str(file.repo), str(file.path), repo_type="dataset", revision=file.revision,
-                local_files_only=cached, etag_timeout=HUB_SECONDS,
-            )
-        )  # fmt: skip
-
-    try:
-        path = download(cached=True)
-    except EntryNotFoundError:
+    path = _kept(file)
+    if path is None:
         hub_commit(card, role, file)
-        try:
-            path = download(cached=False)
-        except Exception as error:  # as in hub_commit
-            raise _no_copy(card, role, file, error) from error
+        path = _download(card, role, file)
     verify(path, file.sha256)
     return path
 
@@ -115,7 +101,7 @@ def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
 def hub_commit(card: TaskCard, role: str, file: FileCard) -> str:
     """The commit that a Hub file's revision names now.
 
-    One request without retries, before any download: the download itself would retry for half a minute.
+    One request without retries, before any download: `datasets` has no time limit and would retry for half a minute.
 
     Raises:
         BadInput: the Hub does not answer within seconds, or knows no such repository or revision.
@@ -134,6 +120,24 @@ def _fetch_all(card: TaskCard) -> dict[str, Path]:
     if not remote:
         raise BadInput(f"task {card.name} needs its data on disk", hint=_obtain(card))
     return {role: fetch(card, role, file) for role, file in remote.items()}
+
+
+def _kept(file: FileCard) -> Path | None:
+    """The copy that an earlier download left in the Hub's cache; looks at the disk alone."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(str(file.repo), str(file.path), revision=file.revision, repo_type="dataset")
+    return Path(found) if isinstance(found, str) else None
+
+
+def _download(card: TaskCard, role: str, file: FileCard) -> Path:
+    from datasets import DownloadConfig, DownloadManager
+
+    url = f"hf://datasets/{file.repo}@{quote(file.revision, safe='')}/{file.path}"
+    try:
+        return Path(DownloadManager(download_config=DownloadConfig(max_retries=1)).download(url))
+    except Exception as error:  # as in hub_commit
+        raise _no_copy(card, role, file, error) from error
 
 
 def _obtain(card: TaskCard) -> str:
