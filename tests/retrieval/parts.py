@@ -59,7 +59,7 @@ def save_tiny_encoder(folder: Path, words: Sequence[str] = tuple(" ".join(TEXTS.
     core.normalizer = normalizers.BertNormalizer()
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.post_processor = processors.BertProcessing(("[SEP]", marks.index("[SEP]")), ("[CLS]", marks.index("[CLS]")))
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         model_max_length=32,
         pad_token="[PAD]",
@@ -67,10 +67,17 @@ def save_tiny_encoder(folder: Path, words: Sequence[str] = tuple(" ".join(TEXTS.
         cls_token="[CLS]",
         sep_token="[SEP]",
     )
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    shape = BertConfig(
+        vocab_size=len(pieces),
+        max_position_embeddings=32,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = BertModel(BertConfig(vocab_size=len(pieces), max_position_embeddings=32, **shape))
+        model = BertModel(shape)  # type: ignore[no-untyped-call]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     reader = Transformer(str(folder), max_seq_length=32)

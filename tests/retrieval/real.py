@@ -12,13 +12,13 @@ import ir_measures
 from uae_bench.records import Passage, Query, RetrievalView, Run
 from uae_bench.task.readers.squad import READER
 
-Qrels = Mapping[str, Mapping[str, int]]
+Qrels = dict[str, dict[str, int]]
 
 
 def scifact_test(data_folder: Path) -> tuple[RetrievalView, Qrels]:
     """All 5,183 abstracts and the 300 judged claims of the test split."""
     folder = data_folder / "scifact"
-    qrels: dict[str, dict[str, int]] = {}
+    qrels: Qrels = {}
     for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]:
         query, passage, grade = line.split("\t")
         qrels.setdefault(query, {})[passage] = int(grade)

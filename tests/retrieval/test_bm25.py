@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,13 @@ from uae_bench.retrieval import bm25
 from uae_bench.retrieval.words import LexicalSettings, Words
 
 CORPUS = {"d1": "red fox", "d2": "red red hen", "d3": "blue hen hut box"}
-PLAIN = {"stopwords": "none", "stemmer": "none"}
+PLAIN: dict[str, Any] = {"stopwords": "none", "stemmer": "none"}
 # N = 3 passages of 2, 3 and 4 words: avgdl = 3
 WORDS = st.sampled_from(["red", "fox", "hen", "blue", "hut", "box", "sun"])
 SENTENCES = st.lists(WORDS, max_size=8).map(" ".join)
 
 
-def scores(name: str, corpus: dict[str, str], question: str, **config: object) -> dict[str, float]:
+def scores(name: str, corpus: dict[str, str], question: str, **config: Any) -> dict[str, float]:
     run = build(name, **config).retrieve(view(corpus, {"q": question}), depth=len(corpus))
     return dict(zip(run.rankings["q"].passages, run.rankings["q"].scores, strict=True))
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -92,6 +94,18 @@ def test_reranking_needs_every_query() -> None:
     run = Run("half", 1, {"q1": Ranking(("p1",), (1.0,))})
     with pytest.raises(BadInput, match="'q2'"):
         reranker.rerank(view(), run, depth=1)
+
+
+def test_passages_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reranker = build("dense", str(tiny_encoder()))
+    run = build("bm25").retrieve(view(), depth=4)
+    encode, calls = reranker.encoder.encode_passages, count()
+    monkeypatch.setattr(reranker.encoder, "encode_passages", lambda *given: (next(calls), encode(*given))[1])
+    whole = reranker.rerank(view(), run, depth=4)
+    for query in view().queries:
+        alone = reranker.rerank(replace(view(), queries=[query]), run, depth=4)
+        assert alone.rankings[query.id].passages == whole.rankings[query.id].passages
+    assert next(calls) == 1
 
 
 def test_an_approximate_index_is_refused_where_pools_are_searched() -> None:

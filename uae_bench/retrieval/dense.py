@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -50,7 +49,8 @@ class Dense(Retriever, Reranker):
         self.settings = settings
         self._spec = encoder
         self._resources = resources
-        self._latest: tuple[str, Vectors] = ("", np.empty((0, 0), dtype=np.float32))
+        self._row: dict[str, int] = {}
+        self._vectors: Vectors = np.empty((0, 0), dtype=np.float32)
 
     @cached_property
     def encoder(self) -> BiEncoder:
@@ -94,11 +94,11 @@ class Dense(Retriever, Reranker):
         return self.retrieve(replace(view, pools=pools), depth=depth)
 
     def _encoded(self, texts: tuple[str, ...]) -> Vectors:
-        """Passage vectors; those of the latest texts are kept, since several splits ask for the same passages."""
-        digest = hashlib.sha256("\x00".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
-        if self._latest[0] != digest:
-            self._latest = (digest, self.encoder.encode_passages(texts, self._resources.progress))
-        return self._latest[1]
+        """Passage vectors. Those of the latest texts are kept and serve any part of them: another split, one query."""
+        if not self._row or any(text not in self._row for text in texts):
+            self._vectors = self.encoder.encode_passages(texts, self._resources.progress)
+            self._row = {text: row for row, text in enumerate(texts)}
+        return self._vectors[[self._row[text] for text in texts]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
@@ -33,15 +32,22 @@ class Words:
 
     def __init__(self, settings: LexicalSettings) -> None:
         self._dropped = LUCENE_STOPWORDS if settings.stopwords == "lucene" else frozenset()
-        self._stemming = settings.stemmer == "english"
+        self._stems = _Stems() if settings.stemmer == "english" else None
 
     def __call__(self, text: str) -> list[str]:
         """The index terms of a text in order, repeats kept; possibly none."""
         words = [word for word in _WORD.findall(text.lower()) if word not in self._dropped]
-        return list(self._stemmer.stemWords(words)) if self._stemming else words
+        return words if self._stems is None else [self._stems[word] for word in words]
 
-    @cached_property
-    def _stemmer(self):  # type: ignore[no-untyped-def]  # PyStemmer has no types
+
+class _Stems(dict[str, str]):
+    """Each distinct word's stem, computed once: texts repeat their words."""
+
+    def __init__(self) -> None:
         import Stemmer
 
-        return Stemmer.Stemmer("english")
+        self._stem = Stemmer.Stemmer("english", 0).stemWord  # 0: no second cache behind this one
+
+    def __missing__(self, word: str) -> str:
+        stem = self[word] = str(self._stem(word))
+        return stem
