@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.lm.conftest import ANSWERS, PASSAGES, QUERIES
-from uae_bench.errors import BadInput, ModelUnavailable
+from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
 from uae_bench.lm.base import Pair, Sampling
 from uae_bench.lm.hf import HfModel, open_model
 from uae_bench.prompts import PLAIN, continuation
@@ -193,3 +193,10 @@ def test_torn_weights_are_named(folder: Callable[..., Path], tmp_path: Path) -> 
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
         HfModel(tmp_path, "cpu", "float32").score(PAIRS[:1])
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_named(device: str, folder: Callable[..., Path]) -> None:
+    with pytest.raises(NotPossible, match=device) as caught:
+        HfModel(folder("llama"), device, "float32").score(PAIRS[:1])
+    assert "cpu" in caught.value.hint

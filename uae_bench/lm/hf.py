@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
-from uae_bench.errors import BadInput, ModelUnavailable
+from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
 from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling, encode_pairs
 from uae_bench.lm.forward import Tokens
 from uae_bench.lm.scoring import FORWARD_CELLS, plan_batches, score_encoded
@@ -25,7 +26,7 @@ from uae_bench.lm.writing import write
 from uae_bench.records import Likelihood
 
 Dtype = Literal["float32", "bfloat16"]
-MEMO_PAIRS = 200_000
+ENCODED_PAIRS = 200_000
 """Encoded pairs that are kept between plan and score: about a kilobyte each."""
 
 logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # what is printed is the command line's business
@@ -39,7 +40,7 @@ class HfModel:
         self.device = device
         self.dtype = dtype
         self.tokenizer = HfTokenizer.load(folder)
-        self._memo: dict[Pair, EncodedPair] = {}
+        self.encoded: dict[Pair, EncodedPair] = {}
 
     @cached_property
     def window(self) -> int:
@@ -71,8 +72,9 @@ class HfModel:
 
     def score_batch(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """One planned batch; the same pairs in the same order give the same bits."""
-        encoded = self._encode(pairs)
-        logprobs = score_encoded(self.network, encoded)
+        encoded, network = self._encode(pairs), self.network
+        with _on(self.device):
+            logprobs = score_encoded(network, encoded)
         return [Likelihood(logprob, pair.scored) for logprob, pair in zip(logprobs, encoded, strict=True)]
 
     def plan_generation(self, prompts: Sequence[str], sampling: Sampling) -> Plan:
@@ -94,20 +96,21 @@ class HfModel:
 
     def generate_batch(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
         """One planned batch."""
-        encoded = self._prompt_ids(prompts, sampling)
-        return write(self.network, encoded, sampling, self._ends(), self.tokenizer.decode)
+        encoded, ends = self._prompt_ids(prompts, sampling), self._ends()
+        with _on(self.device):
+            return write(self.network, encoded, sampling, ends, self.tokenizer.decode)
 
     def _encode(self, pairs: Sequence[Pair]) -> list[EncodedPair]:
         """Encoded pairs; what a plan encoded, its batches need not encode again."""
-        new = [pair for pair in dict.fromkeys(pairs) if pair not in self._memo]
-        if len(self._memo) + len(new) > MEMO_PAIRS:
-            self._memo.clear()
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self.encoded]
+        if len(self.encoded) + len(new) > ENCODED_PAIRS:
+            self.encoded.clear()
             new = list(dict.fromkeys(pairs))
         fresh = dict(zip(new, encode_pairs(self.tokenizer, new), strict=True))
         for (prompt, _), pair in fresh.items():
             self._refuse_longer(prompt, len(pair.ids))
-        self._memo.update(fresh)
-        return [self._memo[pair] for pair in pairs]
+        self.encoded.update(fresh)
+        return [self.encoded[pair] for pair in pairs]
 
     def _prompt_ids(self, prompts: Sequence[str], sampling: Sampling) -> list[Tokens]:
         framed = [self.tokenizer.frame(prompt, "")[0] for prompt in prompts]
@@ -147,6 +150,7 @@ def load_network(folder: Path, device: str, dtype: Dtype) -> Any:
 
     Raises:
         ModelUnavailable: files missing, damaged, of an unknown class, in need of remote code, or not a whole model.
+        NotPossible: there is no such device, or the model does not fit it.
     """
     with _explained(folder):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -164,7 +168,22 @@ def load_network(folder: Path, device: str, dtype: Dtype) -> Any:
             f"the weights in {folder} lack {len(lacking)} of the model's tensors, first {lacking[0]!r}",
             hint="copy the folder again; an encoder without an output layer is no language model",
         )
-    return network.to(device).eval()
+    with _on(device):
+        return network.to(device).eval()
+
+
+@contextmanager
+def _on(device: str) -> Iterator[None]:
+    """Name a device that is not there or too small; any other error of torch is a bug and stays as it is."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        hint = "take a smaller model, bfloat16, or --device cpu"
+        raise NotPossible(f"the memory of {device} is too small for this model", hint=hint) from error
+    except (RuntimeError, AssertionError) as error:
+        if re.search(r"CUDA|device", str(error)) is None:
+            raise
+        raise NotPossible(f"cannot compute on {device!r}: {error}", hint="take --device cpu") from error
 
 
 @contextmanager
