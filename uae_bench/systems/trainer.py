@@ -27,7 +27,7 @@ class Trainer:
 
     `defaults` is the TOML file that holds every option of `config` with its reason.
     `needs` is what a task must have: "utilities" (so, answers) or "evidence".
-    `models(options)` names the models that are read besides the encoder: their identities belong into the key.
+    `identity(options)` names by digest the models that are read besides the encoder; it belongs into the key.
     `train(training set, options, encoder spec, seed, out, resources)` fills the folder `out`. The same arguments give
     the same bytes on the same machine; it holds no pickle and no clock.
     """
@@ -37,7 +37,7 @@ class Trainer:
     config: type[BaseModel]
     defaults: Path
     needs: Literal["utilities", "evidence"]
-    models: Callable[[Any], tuple[str, ...]]
+    identity: Callable[[Any], Mapping[str, str]]
     train: Train
 
     def configure(self, overrides: Mapping[str, object]) -> BaseModel:

@@ -62,6 +62,7 @@ class TaskCard(CardModel):
     own. pool, depth, context_size, encoder, scorer, generator, held_out, baseline, measures: defaults of a run.
     definition: which utility (methods: log-ratio in nats per token, inverse perplexity, perplexity reduction).
     split_seed: of the split by document hash, where the files (or the lab) assign no splits.
+    settings: component -> option -> value, e.g. a trainer's size that suits the card's encoder; --set goes before it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class TaskCard(CardModel):
     definition: Definition = "log-ratio"
     measures: tuple[str, ...] = DEFAULT_MEASURES
     has_answers: bool = True
+    settings: Mapping[str, Mapping[str, bool | int | float | str]] = Field(default_factory=dict)
 
     @field_validator("name")
     @classmethod

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from uae_bench.weights import find_folder
 
 Teacher = Literal["reward", "utility", "one-hot"]
 
@@ -13,6 +16,16 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 InnerShare = Annotated[float, Field(gt=0, lt=1)]
+
+
+def reward_folder(spec: str) -> Path:
+    """The folder of the reward model's base: a folder, or a hub name with an optional `@revision`.
+
+    Raises:
+        ModelUnavailable: it is not on this machine and cannot be fetched.
+    """
+    name, _, revision = spec.partition("@")
+    return find_folder(name, revision, offline="the same with --set uae.reward_model=encoder")
 
 
 class UaeConfig(BaseModel):

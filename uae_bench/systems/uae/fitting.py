@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -128,6 +130,22 @@ def restore(model: Any, state: Mapping[str, torch.Tensor]) -> None:
     with torch.no_grad():
         for name, value in state.items():
             parameters[name].copy_(value)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The libraries' own chatter off inside: what a user sees is the command line's business."""
+    chatter: Any = transformers.utils.logging
+    library = logging.getLogger("sentence_transformers")
+    levels = chatter.get_verbosity(), library.level
+    chatter.disable_progress_bar()
+    chatter.set_verbosity_error()
+    library.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        chatter.set_verbosity(levels[0])
+        library.setLevel(levels[1])
 
 
 @contextmanager

@@ -51,8 +51,6 @@ def uae_loss(teacher: Tensor, student_log: Tensor) -> Tensor:
     return (torch.xlogy(teacher, teacher) - teacher * student_log).sum(dim=1).mean()
 
 
-
-
 def normalised_entropy(distribution: Tensor, members: Tensor) -> Tensor:
     """H(π) / log |B| of each row, in [0, 1]: (B, K), (B, K) -> (B,). Rows need at least two members."""
     return -torch.xlogy(distribution, distribution).sum(dim=1) / members.sum(dim=1).log()

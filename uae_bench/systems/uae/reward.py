@@ -49,6 +49,13 @@ class MarginLoss(nn.Module):
         return pairwise_margin(rewards, labels["utilities"], members, self.margin, self.min_gap)
 
 
+class RewardTrainer(CrossEncoderTrainer):
+    """The library's trainer without its model card: the reward model is not kept."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Adds none: it would run the model on examples from the data."""
+
+
 @dataclass(slots=True)
 class Groups:
     """Collates queries into groups of their candidates: in training the best by utility and others by lot, else all."""
@@ -109,7 +116,7 @@ def train_reward_model(
     )  # fmt: skip
     items = [*train, *dev]
     history = fit(
-        CrossEncoderTrainer, CrossEncoderTrainingArguments, schedule,
+        RewardTrainer, CrossEncoderTrainingArguments, schedule,
         KeepBest("eval_loss", higher_is_better=False, patience=schedule.patience),
         model=model, rows=len(train), seed=seed, progress=progress, label="reward model",
         train_dataset=Dataset.from_dict({"item": list(range(len(train)))}),

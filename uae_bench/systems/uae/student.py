@@ -54,6 +54,13 @@ class CandidateLoss(nn.Module):
         return uae_loss(labels["teacher"], student)
 
 
+class StudentTrainer(SentenceTransformerTrainer):
+    """The library's trainer without its model card: the product has its own."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Adds none: it would run the model on examples from the data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Collator:
     """Gathers candidate sets into one batch in which every passage is encoded once."""
@@ -86,7 +93,7 @@ class DevMeasures(SentenceEvaluator):
     """
 
     def __init__(self, inputs: Inputs, items: Sequence[Labelled], utilities: Scores) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.inputs = inputs
         self.items = items
         self.utilities = utilities
@@ -115,9 +122,7 @@ def unit(vectors: Tensor) -> Tensor:
     return nn.functional.normalize(vectors.float(), dim=1)
 
 
-def embedded(
-    encoder: BiEncoder, queries: Mapping[str, str], passages: Mapping[str, str], progress: Progress
-) -> Inputs:
+def embedded(encoder: BiEncoder, queries: Mapping[str, str], passages: Mapping[str, str], progress: Progress) -> Inputs:
     """Texts by id as unit embeddings of the starting encoder; it serves mining, and the mode "adapter" as input."""
     vectors = np.concatenate(
         [
@@ -193,7 +198,8 @@ def assembled(encoder: BiEncoder, trained: SentenceTransformer, options: UaeConf
         width, device = encoder.dimension, encoder.model.device
         weight = torch.eye(width, device=device) + dict(trained.named_parameters())["0.linear.weight"].detach()
         layer = Dense(width, width, bias=False, activation_function=None, init_weight=weight)
-        product = SentenceTransformer(modules=[*encoder.model, Normalize(), layer, Normalize()], device=str(device))
+        ends = [] if isinstance(encoder.model[-1], Normalize) else [Normalize()]
+        product = SentenceTransformer(modules=[*encoder.model, *ends, layer, Normalize()], device=str(device))
     product.prompts = {"query": encoder.query_prefix, "document": encoder.passage_prefix}
     return product
 
@@ -219,7 +225,7 @@ def train_student(
     sets = [*train.sets, *dev.sets]
     keep = KeepBest("eval_ExpUtil@1", higher_is_better=True, patience=options.patience)
     history = fit(
-        SentenceTransformerTrainer, SentenceTransformerTrainingArguments, schedule, keep,
+        StudentTrainer, SentenceTransformerTrainingArguments, schedule, keep,
         model=model, rows=len(train.sets), seed=seed, progress=progress, label="student",
         train_dataset=Dataset.from_dict({"set": list(range(len(train.sets)))}),
         eval_dataset=Dataset.from_dict({"set": list(range(len(train.sets), len(sets)))}) if dev.sets else None,

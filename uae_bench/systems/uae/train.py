@@ -16,9 +16,9 @@ from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import NotPossible
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
-from uae_bench.systems.uae.config import Teacher, UaeConfig
+from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
-from uae_bench.systems.uae.fitting import History, deterministic
+from uae_bench.systems.uae.fitting import History, deterministic, quiet
 from uae_bench.systems.uae.loss import calibrated_lambda, normalised_entropy, teacher_distribution
 from uae_bench.systems.uae.product import write_product
 from uae_bench.systems.uae.reward import (
@@ -41,7 +41,6 @@ from uae_bench.systems.uae.student import (
     trainable,
 )
 from uae_bench.systems.uae.tensors import padded
-from uae_bench.weights import find_folder
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.component import Resources
@@ -101,7 +100,7 @@ def train(
         ModelUnavailable: the encoder or the reward model's base is not there.
     """
     corpus = learnable(data, options)
-    with deterministic(seed):
+    with quiet(), deterministic(seed):
         encoder = BiEncoder.load(encoder_spec, resources.device)
         embeddings = embedded(encoder, corpus.queries, corpus.passages, resources.progress)
         similarity = similarities(embeddings, corpus.items)
@@ -152,7 +151,8 @@ def judge(
     resources: Resources,
 ) -> Judgement:  # fmt: skip
     """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
-    folder = _reward_folder(options, encoder_spec)
+    base = options.reward_model
+    folder = locate_encoder(encoder_spec).folder if base == "encoder" else reward_folder(base)
     model = open_reward_model(folder, options, resources.device)
     texts = {
         (item.query.id, passage): (item.query.text, corpus.passages[passage])
@@ -177,9 +177,7 @@ def judge(
     return Judgement(scores, options.gate_margin, report)
 
 
-def teach(
-    train: Sequence[CandidateSet], dev: Sequence[CandidateSet], teacher: Teacher, options: UaeConfig
-) -> Lesson:
+def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], teacher: Teacher, options: UaeConfig) -> Lesson:
     """The teacher's distributions: softmax(λ · score), or all of it on d⁺ for hard labels (`infonce`)."""
     if not train:
         return Lesson(train, dev, (), (), None, math.nan)
@@ -228,10 +226,3 @@ def _teacher_rows(sets: Sequence[CandidateSet], inverse_temperature: float) -> l
     scores, members = padded([candidate_set.scores for candidate_set in sets], torch.float64)
     rows = teacher_distribution(scores, members, inverse_temperature).tolist()
     return [row[: len(candidate_set.passages)] for row, candidate_set in zip(rows, sets, strict=True)]
-
-
-def _reward_folder(options: UaeConfig, encoder_spec: str) -> Path:
-    if options.reward_model == "encoder":
-        return locate_encoder(encoder_spec).folder
-    name, _, revision = options.reward_model.partition("@")
-    return find_folder(name, revision, offline="the same command with --set uae.reward_model=encoder")

@@ -1,0 +1,59 @@
+"""The contract of trainers, and the options of those that there are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from uae_bench.errors import BadInput, UnknownName
+from uae_bench.systems import TRAINERS
+
+
+@pytest.mark.parametrize("name", list(TRAINERS))
+def test_default_options_are_complete_and_valid(name: str) -> None:
+    trainer = TRAINERS[name]
+    assert set(trainer.configure({}).model_dump()) == set(trainer.config.model_fields)
+
+
+@pytest.mark.parametrize("name", list(TRAINERS))
+def test_every_default_stands_beside_its_reason(name: str) -> None:
+    options = [line for line in TRAINERS[name].defaults.read_text().splitlines() if "=" in line and line[0] != "#"]
+    assert len(options) == len(TRAINERS[name].config.model_fields)
+    assert all(re.search(r"#\s*\S+", line) for line in options)
+
+
+def test_an_override_replaces_one_option_and_leaves_the_others() -> None:
+    before, after = TRAINERS["uae"].configure({}).model_dump(), TRAINERS["uae"].configure({"tau": 0.02}).model_dump()
+    assert after == {**before, "tau": 0.02}
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(BadInput, match="no option 'epoch'") as caught:
+        TRAINERS["uae"].configure({"epoch": 3})
+    assert "epochs" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("tau", 0), ("tau", float("nan")), ("epochs", 0), ("mode", "half"), ("teacher_entropy", 1),
+        ("teacher_lambda", "guess"), ("reward_group", 1), ("batch", "many"), ("gate_margin", float("inf")),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_refused_by_name(option: str, value: object) -> None:
+    with pytest.raises(BadInput, match=rf"uae\.{option} = "):
+        TRAINERS["uae"].configure({option: value})
+
+
+def test_an_unknown_trainer_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(UnknownName) as caught:
+        TRAINERS["uae-dirct"]
+    assert "uae-direct" in caught.value.hint
+
+
+def test_reading_options_imports_no_torch() -> None:
+    code = "from uae_bench.systems import TRAINERS; TRAINERS['uae'].configure({})"
+    subprocess.run([sys.executable, "-c", f"{code}; import sys; assert 'torch' not in sys.modules"], check=True)

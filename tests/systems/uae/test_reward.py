@@ -1,0 +1,135 @@
+"""The reward model's parts: its own measures by hand, LoRA on a true DeBERTa-v2, one pass of scoring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.systems.uae.parts import QUICK, toy_encoder, toy_set, trained
+from uae_bench.errors import BadInput
+from uae_bench.progress import SILENT
+from uae_bench.systems.uae import UAE
+from uae_bench.systems.uae.config import UaeConfig
+from uae_bench.systems.uae.data import labelled
+from uae_bench.systems.uae.lora import fold
+from uae_bench.systems.uae.reward import (
+    Groups,
+    MarginLoss,
+    ndcg_at_1,
+    open_reward_model,
+    pairwise_accuracy,
+    reward_scores,
+    tokenised_pairs,
+)
+
+PAIRS = {
+    ("q", "a"): ("who knows", "old fact water"),
+    ("q", "b"): ("who knows", "red"),
+    ("r", "a"): ("river", "old wall"),
+}
+
+
+def options(**changes: object) -> UaeConfig:
+    configured = UAE.configure({**QUICK, **changes})
+    assert isinstance(configured, UaeConfig)
+    return configured
+
+
+@pytest.fixture(scope="module")
+def deberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the hub would give it for a DeBERTa-v2, with random weights and the toy world's words."""
+    from transformers import AutoTokenizer, DebertaV2Config, DebertaV2Model
+
+    folder = tmp_path_factory.mktemp("deberta")
+    tokenizer = AutoTokenizer.from_pretrained(toy_encoder())
+    config = DebertaV2Config(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32, relative_attention=True, pos_att_type=["p2c", "c2p"], type_vocab_size=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    base: Any = DebertaV2Model
+    base(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_accuracy_is_the_share_of_ordered_pairs_that_the_reward_orders_alike() -> None:
+    # q: U a > b > c, R a > c > b: a,b and a,c right, b,c wrong: 2/3. r: one pair, tied by R: 1/2. s: no ordered pair
+    utilities = {"q": {"a": 1.0, "b": 0.5, "c": 0.0}, "r": {"a": 1.0, "b": 0.0}, "s": {"a": 0.0, "b": 0.0}}
+    scores = {"q": {"a": 3.0, "b": 1.0, "c": 2.0}, "r": {"a": 1.0, "b": 1.0}, "s": {"a": 1.0, "b": 0.0}}
+    assert pairwise_accuracy(scores, utilities) == pytest.approx((2 / 3 + 1 / 2) / 2)
+
+
+def test_ndcg_at_1_is_the_gain_of_the_first_over_the_best() -> None:
+    # q: R puts b first, 0.5 of 1.0. r: negative utility gains nothing. s: nothing helps, left out
+    utilities = {"q": {"a": 1.0, "b": 0.5}, "r": {"a": 2.0, "b": -1.0}, "s": {"a": -1.0, "b": 0.0}}
+    scores = {"q": {"a": 0.0, "b": 1.0}, "r": {"a": 0.0, "b": 1.0}, "s": {"a": 0.0, "b": 1.0}}
+    assert ndcg_at_1(scores, utilities) == pytest.approx((0.5 + 0.0) / 2)
+
+
+def test_deberta_with_lora_is_trained_and_leaves_an_ordinary_product(deberta: Path, tmp_path: Path) -> None:
+    report = trained("uae", tmp_path / "out", reward_model=str(deberta), reward_mode="lora", reward_epochs=8)
+    losses = {point["step"]: point["eval_loss"] for point in report["reward_model"]["dev"]}
+    assert report["reward_model"]["best"] > 0
+    assert losses[report["reward_model"]["best"]] < losses[0] - 0.05
+
+
+def test_lora_trains_only_its_matrices_and_the_head_and_folding_changes_no_score(deberta: Path) -> None:
+    model = open_reward_model(deberta, options(reward_mode="lora"), "cpu")
+    trainable = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert all("lora_" in name or "classifier" in name or "pooler" in name for name in trainable)
+    assert any("lora_" in name for name in trainable) and any("classifier" in name for name in trainable)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_B" in name:
+                value.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
+    pairs = tokenised_pairs(model, PAIRS, 24)
+    model.eval()
+    before = reward_scores(model, pairs, list(PAIRS), SILENT)
+    fold(model.model)
+    after = reward_scores(model, pairs, list(PAIRS), SILENT)
+    assert not any("lora_" in name for name, _ in model.named_parameters())
+    assert all(after[q][p] == pytest.approx(before[q][p], abs=1e-5) for q, p in PAIRS)
+
+
+def test_targets_that_no_layer_has_are_refused(deberta: Path) -> None:
+    with pytest.raises(BadInput, match="lora_targets = 'no_such_layer'"):
+        open_reward_model(deberta, options(reward_mode="lora", lora_targets="no_such_layer"), "cpu")
+
+
+def test_scores_do_not_depend_on_what_shares_a_batch(deberta: Path) -> None:
+    model = open_reward_model(deberta, options(reward_mode="full"), "cpu").eval()
+    pairs = tokenised_pairs(model, PAIRS, 24)
+    together = reward_scores(model, pairs, list(PAIRS), SILENT)
+    for query, passage in PAIRS:
+        alone = reward_scores(model, pairs, [(query, passage)], SILENT)
+        assert alone[query][passage] == pytest.approx(together[query][passage], abs=1e-5)
+
+
+def test_the_loss_puts_flat_scores_back_into_their_queries(deberta: Path) -> None:
+    """Two queries of two and one candidates: only the pair of the first is ordered, so L = max(0, δ − (R_a − R_b))."""
+    model = open_reward_model(deberta, options(reward_mode="full"), "cpu").eval()
+    pairs = tokenised_pairs(model, PAIRS, 24)
+    scores = reward_scores(model, pairs, list(PAIRS), SILENT)
+    utilities, members = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[True, True], [True, False]])
+    flat = pairs.rows.gather([0, 1, 2])
+    loss = MarginLoss(model, 1.0, 0.0)([flat], {"utilities": utilities, "members": members})
+    assert loss.item() == pytest.approx(max(0.0, 1 - (scores["q"]["a"] - scores["q"]["b"])), abs=1e-5)
+
+
+def test_groups_hold_the_best_and_others_by_lot_while_training_and_all_in_evaluation(deberta: Path) -> None:
+    import numpy as np
+
+    data, model = toy_set(), open_reward_model(deberta, options(reward_mode="full"), "cpu")
+    items = labelled(data.train[:1], data, "evidence")
+    texts = {(items[0].query.id, p): (items[0].query.text, data.passages[p].text) for p in items[0].candidates}
+    groups = Groups(tokenised_pairs(model, texts, 24), items, data.utilities, 4, np.random.default_rng(0), model)
+    best = max(data.utilities[items[0].query.id].values())
+    drawn = [groups([{"item": 0}])["label"]["utilities"][0].tolist() for _ in range(5) if model.train()]
+    assert all(len(set(row)) == 4 and row[0] == pytest.approx(best) for row in drawn)
+    assert len({tuple(row) for row in drawn}) > 1
+    model.eval()
+    assert groups([{"item": 0}])["label"]["utilities"].shape == (1, 15)

@@ -1,0 +1,138 @@
+"""Real trainings of a tiny encoder, in seconds: what improves, what is left behind, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from tests.systems.uae.parts import dev_exp_util, toy_encoder, toy_set, trained
+from uae_bench.encoder import BiEncoder
+from uae_bench.encoder_source import locate_encoder
+from uae_bench.errors import ModelUnavailable, NotPossible
+from uae_bench.store import folder_digest
+
+T = TypeVar("T")
+
+
+class Notes:
+    """A progress that remembers."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.labels: dict[str, int] = {}
+
+    def track(self, items: Iterable[T], *, total: int | None, label: str) -> Iterator[T]:
+        for item in items:
+            self.labels[label] = self.labels.get(label, 0) + 1
+            yield item
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("mode", ["adapter", "lora", "full"])
+def test_each_mode_raises_dev_utility_and_the_folder_holds_the_best_checkpoint(mode: str, tmp_path: Path) -> None:
+    report = trained("uae-direct", tmp_path / "out", mode=mode)
+    points = {point["step"]: point for point in report["student"]["dev"]}
+    best = points[report["student"]["best"]]
+    assert best["eval_ExpUtil@1"] == max(point["eval_ExpUtil@1"] for point in points.values())
+    # low-rank changes to one layer over frozen random word vectors can do less than the other two
+    assert best["eval_ExpUtil@1"] > points[0]["eval_ExpUtil@1"] + (0.1 if mode == "lora" else 0.3)
+    assert best["eval_loss"] < points[0]["eval_loss"]
+    assert dev_exp_util(tmp_path / "out") == pytest.approx(best["eval_ExpUtil@1"], abs=1e-6)
+
+
+def test_the_whole_method_learns_from_a_reward_model_that_agrees_with_the_utilities(tmp_path: Path) -> None:
+    progress = Notes()
+    report = trained("uae", tmp_path / "out", progress=progress)
+    assert report["reward_model"]["dev_pairwise_accuracy"] > 0.6  # most pairs are noise: 0.5 is chance
+    assert report["reward_model"]["dev_ndcg@1"] > 0.7
+    gate = report["gate"]["train"]
+    assert gate["queries"] == 80 and gate["near"] == 80 * 14 and 0 < gate["kept"] <= gate["near"]
+    assert report["teacher"]["normalised_entropy"] == pytest.approx(0.5, abs=1e-3)
+    assert dev_exp_util(tmp_path / "out") > dev_exp_util(toy_encoder()) + 0.3
+    assert {"reward model", "reward scores", "student"} <= set(progress.labels)
+
+
+def test_the_fair_opponent_has_the_same_sets_and_hard_labels(tmp_path: Path) -> None:
+    hard, soft = trained("infonce", tmp_path / "hard"), trained("uae", tmp_path / "soft")
+    assert hard["teacher"] == {"kind": "one-hot", "lambda": None, "normalised_entropy": 0.0}
+    assert hard["gate"] == soft["gate"]
+    assert hard["reward_model"] == soft["reward_model"]
+    assert dev_exp_util(tmp_path / "hard") > dev_exp_util(toy_encoder())
+
+
+def test_the_product_is_an_ordinary_directory_without_pickle(tmp_path: Path) -> None:
+    trained("uae-direct", tmp_path / "out")
+    model = SentenceTransformer(str(tmp_path / "out"), device="cpu", local_files_only=True)
+    assert model.encode("who knows about river").shape == (16,)
+    assert locate_encoder(str(tmp_path / "out")).query_prefix == ""
+    suffixes = {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert suffixes <= {".safetensors", ".json", ".md", ".svg", ".txt"}
+    card = (tmp_path / "out" / "README.md").read_text()
+    for fact in ("2604.22722", "hf:toy", "CC0-1.0", "| toy |", "`adapter_learning_rate` | 0.02"):
+        assert fact in card
+    assert "<svg" in (tmp_path / "out" / "curves.svg").read_text()
+
+
+@pytest.mark.parametrize("mode", ["adapter", "full"])
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(mode: str, tmp_path: Path) -> None:
+    for folder, seed in (("first", 3), ("again", 3), ("other", 4)):
+        trained("uae", tmp_path / folder, seed=seed, mode=mode, epochs=2, reward_epochs=2, gate_margin=0)
+    digests = [folder_digest(tmp_path / folder) for folder in ("first", "again", "other")]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_training_leaves_the_callers_randomness_and_kernels_as_they_were(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    np.random.seed(5)
+    expected = torch.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    trained("uae-direct", tmp_path / "out", epochs=1)
+    assert torch.equal(torch.get_rng_state(), expected[0])
+    assert np.random.get_state()[1].tolist() == expected[1]  # type: ignore[index]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("name", ["uae", "infonce"])
+def test_permuted_utilities_bring_the_student_back_to_its_baseline(name: str, tmp_path: Path) -> None:
+    report = trained(name, tmp_path / "out", data=toy_set(permuted=True))
+    assert report["reward_model"]["dev_pairwise_accuracy"] == pytest.approx(0.5, abs=0.05)
+    assert report["student"]["best"] == 0
+    assert same_vectors(tmp_path / "out", toy_encoder())
+
+
+def test_a_gate_that_leaves_nothing_leaves_the_encoder_and_says_so(tmp_path: Path) -> None:
+    progress = Notes()
+    report = trained("uae-direct", tmp_path / "out", progress=progress, gate_utility_margin=5)
+    assert report["gate"]["train"] == {"queries": 80, "dropped": 80, "near": 80 * 14, "kept": 0}
+    assert report["teacher"]["normalised_entropy"] is None
+    assert any("the encoder stays as it was" in note for note in progress.notes)
+    assert same_vectors(tmp_path / "out", toy_encoder())
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_split_without_utilities_cannot_be_trained_on(split: str, tmp_path: Path) -> None:
+    without: Any = {split: [dataclasses.replace(query, id=f"{query.id}?") for query in getattr(toy_set(), split)]}
+    with pytest.raises(NotPossible, match=f"{split} queries has a candidate with a utility"):
+        trained("uae", tmp_path / "out", data=dataclasses.replace(toy_set(), **without))
+
+
+def test_a_reward_model_that_is_not_there_is_named_with_the_way_out(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailable, match="no-such-owner/no-such-model") as caught:
+        trained("uae", tmp_path / "out", reward_model="no-such-owner/no-such-model")
+    assert "reward_model=encoder" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+def same_vectors(first: Path, second: Path) -> bool:
+    texts = ["who knows about river", "old fact water", "red nothing tower"]
+    left, right = (BiEncoder.load(str(path)).encode_queries(texts) for path in (first, second))
+    return bool(np.allclose(left, right, atol=1e-6))
