@@ -9,7 +9,7 @@ import typer
 
 import uae_bench
 from uae_bench.cli import boards, imports, lab, run, show, store, tasks
-from uae_bench.cli.outcome import Commands, out, report_bug
+from uae_bench.cli.outcome import Commands, out, report_bug, report_interrupt
 
 ABOUT = """Does a retriever really help the language model that reads its passages?
 
@@ -55,5 +55,7 @@ def main() -> None:
     """Run the command line and exit."""
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(report_interrupt())
     except Exception as error:
         sys.exit(report_bug(error))

@@ -13,6 +13,12 @@ from typer.core import TyperGroup
 
 from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, StoreError, UaeBenchError
 
+DISK_ERRORS = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
+    errno.EEXIST, errno.ENAMETOOLONG,
+})  # fmt: skip
+"""What a disk may answer to a command that writes where the user said."""
+
 out = Console()
 err = Console(stderr=True)
 
@@ -39,12 +45,9 @@ class Commands(TyperGroup):
             show_error(error)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:
-            again = shlex.join(["uae-bench", *sys.argv[1:]])
-            err.print("\n[bold]interrupted[/]: what was finished is kept; the same command goes on from there:")
-            err.print(f"  {_plain(again)}", soft_wrap=True, highlight=False)
-            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+            raise typer.Exit(report_interrupt()) from interrupt
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            if error.errno not in DISK_ERRORS:
                 raise
             show_error(_disk(error))
             raise typer.Exit(StoreError.exit_code) from error
@@ -55,6 +58,14 @@ def _disk(error: OSError) -> StoreError:
     return StoreError(
         f"cannot write {where}: {error.strerror}", hint="free some space (uae-bench cache gc), or choose another --out"
     )
+
+
+def report_interrupt() -> int:
+    """How to go on after Ctrl-C."""
+    again = shlex.join(["uae-bench", *sys.argv[1:]])
+    err.print("\n[bold]interrupted[/]: what was finished is kept; the same command goes on from there:")
+    err.print(f"  {_plain(again)}", soft_wrap=True, highlight=False)
+    return EXIT_INTERRUPTED
 
 
 def report_bug(error: Exception) -> int:

@@ -171,12 +171,9 @@ def _fields(arguments: Mapping[str, Any], *, retriever_needed: bool) -> dict[str
 
 def _seeds(text: str) -> tuple[int, ...]:
     try:
-        seeds = tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise UsageError(f"--seeds {text!r} is not a list of whole numbers", hint="e.g. --seeds 0,1,2") from None
-    if any(seed < 0 for seed in seeds):
-        raise UsageError(f"--seeds {text!r} holds a negative number", hint="seeds are 0 or more")
-    return seeds
 
 
 def add_to(app: typer.Typer) -> None:

@@ -22,7 +22,7 @@ from uae_bench.experiment.steps import Runner, Step
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress
 from uae_bench.retrieval.component import Resources
-from uae_bench.store import Json, Store
+from uae_bench.store import Json, Store, explained
 from uae_bench.task.card import TaskCard, load_card
 from uae_bench.task.task import Task
 
@@ -73,18 +73,17 @@ class Experiment:
             UaeBenchError: a name, value, card, file or model that cannot be used; nothing has been computed.
         """
         asked = request(fields)
-        if data is not None and len(asked.tasks) > 1:
-            raise UsageError("--data names the files of one task, and there are several", hint="run them one by one")
+        cards = {name: load_card(name) for name in asked.tasks}
+        _refuse_mixed(cards, data)
         place = Store(store, progress=progress)
         resources = Resources(device=device, progress=progress)
         models = Models(device)
         plans = []
-        for name in asked.tasks:
-            card = load_card(name)
+        for name, card in cards.items():
             test = _task(name, card, data, asked)
-            setup = resolve(asked, test)
             source = asked.train_task
             training = test if source in (None, name) else _task(str(source), load_card(str(source)), None, asked)
+            setup = resolve(asked, test, training)
             uses = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             benches = [
                 Bench(task, splits, asked.limit, resources, models, place.calls)
@@ -100,8 +99,14 @@ class Experiment:
         return [self._planned(plan, step) for plan in self.plans for step in _ordered(plan)]
 
     def run(self, out: Path) -> Results:
-        """Make what the store lacks, and write a folder per row below `out`."""
+        """Make what the store lacks, and write a folder per row below `out`.
+
+        Raises:
+            UaeBenchError: a stage cannot do its work, or store or `out` cannot be written; what is finished is kept.
+        """
         written, comparisons, pairs = [], {}, {}
+        with explained(out):
+            out.mkdir(parents=True, exist_ok=True)
         with self._models:
             for plan in self.plans:
                 name = plan.test.task.name
@@ -131,6 +136,15 @@ class Experiment:
             tokens=cost.tokens if cost else None,
             minutes=cost.tokens / speed / 60 if cost and speed else None,
         )
+
+
+def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None) -> None:
+    names = [card.name for card in cards.values()]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two of the tasks are called {twice}", hint="run them one by one, each with its own --out")
+    if data is not None and len(cards) > 1:
+        raise UsageError("--data names the files of one task, and there are several", hint="run them one by one")
 
 
 def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:

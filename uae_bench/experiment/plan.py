@@ -73,6 +73,7 @@ class TaskPlan:
         """
         rows = [self._reference_row(name) for name in self.setup.references]
         for imported in self.imports:
+            self._require_own_name(imported.name)
             run = stages.import_step(self.test, imported, self.test_pools, self.setup.depth)
             rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
@@ -99,6 +100,11 @@ class TaskPlan:
     def test_pools(self) -> Step:
         """The pools of the scored split, one set for all systems."""
         return self._pools(self.test)
+
+    def _require_own_name(self, name: str) -> None:
+        taken = {*self.setup.references, *TRAINERS, *RETRIEVERS, *(system.name for system in self.setup.systems)}
+        if name in taken or not name.strip():
+            raise UsageError(f"{name!r} cannot name an imported row: a system is called so", hint="give another --name")
 
     def _system_row(self, system: System, seed: int) -> Row:
         configs = {step.name: self._config(step.name, seed) for step in system.steps}
@@ -145,10 +151,9 @@ class TaskPlan:
         refs = dict(models)
         if trained:
             refs["encoder"] = ModelRef(spec=self.setup.encoder, identity=dict(encoder_identity(self.setup.encoder)))
-        for role, judge in zip(self._judge_roles, judges, strict=True):
-            refs[role] = ModelRef(
-                spec=judge.spec.text, identity=dict(judge.spec.identity()), family=judge.spec.family()
-            )
+        if trained and self.setup.scorer and not self._judged:
+            refs["scorer"] = _model_ref(parse_lm(self.setup.scorer))
+        refs |= {role: _model_ref(judge.spec) for role, judge in zip(self._judge_roles, judges, strict=True)}
         return Row(name, kind, seed, run, evaluate, trained, judges, options, refs)
 
     @property
@@ -265,6 +270,10 @@ class TaskPlan:
     def _share(self, key: tuple[object, ...], step: Step) -> Step:
         """The step that was first made under the key: rows share steps, and so the work behind them."""
         return self._shared.setdefault(key, step)
+
+
+def _model_ref(spec: LmSpec) -> ModelRef:
+    return ModelRef(spec=spec.text, identity=dict(spec.identity()), family=spec.family())
 
 
 def checked(model: type[M], name: str, given: Mapping[str, object]) -> M:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -37,7 +37,7 @@ class Request(BaseModel):
     pool: Literal["document", "corpus", "hard"] | None = None
     depth: int | None = Field(default=None, ge=1)
     context_size: int | None = Field(default=None, ge=1)
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     limit: int | None = Field(default=None, ge=1)
     measures: tuple[str, ...] | None = Field(default=None, min_length=1)
     settings: Mapping[str, Setting] = Field(default_factory=dict)
@@ -108,8 +108,11 @@ def read_experiment(path: Path) -> dict[str, Any]:
         raise BadInput(f"cannot read the experiment file {path}: {error.strerror}", hint="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid TOML: {error}", hint="mend the line it names") from error
+    tables = fields.get("settings", {})
+    if not isinstance(tables, dict):
+        raise BadInput(f"{path}: settings is no table", hint="write [settings.uae] and below it tau = 0.05")
     flat: dict[str, Any] = {}
-    for component, options in fields.get("settings", {}).items():
+    for component, options in tables.items():
         if isinstance(options, dict):
             flat.update({f"{component}.{option}": value for option, value in options.items()})
         else:

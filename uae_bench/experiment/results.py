@@ -35,7 +35,7 @@ from uae_bench.result import (
     ResultRecord,
 )
 from uae_bench.significance import effective_clusters
-from uae_bench.store import Artifact, Json, file_digest, write_atomically
+from uae_bench.store import Artifact, Json, explained, file_digest, lock, write_atomically
 from uae_bench.task.card import safe_name
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ def to_json(results: Results) -> str:
 def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[ResultRecord, Path]:
     """Fill `out/<task>/<system>/<split>-<pool>-seed<n>-<key>/`, manifest.json last; a whole folder is left as it is.
 
-    The key is that of the row's evaluation, so another configuration is another folder.
+    The key is that of the row's evaluation, so another configuration is another folder. Of two processes that want
+    the same folder the second waits.
+
+    Raises:
+        StoreError: `out` cannot be written, or the disk is full.
     """
     artifacts = {role: runner.make(step) for role, step in _steps_of(row).items()}
     setup = plan.setup
@@ -100,9 +104,17 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
     folder = out / safe_name(plan.test.task.name) / safe_name(row.system) / name
     groups = result.to_json(_groups(plan))
     record = _record(plan, row, artifacts, runner, groups)
-    if _is_whole(folder, record):
-        return record, folder
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock(folder.parent):
+            if not _is_whole(folder, record):
+                _fill(folder, record, groups, artifacts, runner)
+    return record, folder
+
+
+def _fill(folder: Path, record: ResultRecord, groups: str, artifacts: Mapping[str, Artifact], runner: Runner) -> None:
+    """Everything anew; the manifest goes first and comes last, so that a kill between leaves no whole folder."""
+    (folder / MANIFEST).unlink(missing_ok=True)
     for role, artifact in artifacts.items():
         _copy(role, artifact, folder)
     runs.write_trec(runs.read_run(artifacts["run"].folder / RUN), folder / "run.trec")
@@ -111,7 +123,6 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
     write_atomically(folder / MEASURED, _pretty(_measured(artifacts, runner)))
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in UNDIGESTED)
     write_atomically(folder / MANIFEST, _pretty({str(path.relative_to(folder)): file_digest(path) for path in files}))
-    return record, folder
 
 
 def _steps_of(row: Row) -> dict[str, Step]:
@@ -124,10 +135,12 @@ def _steps_of(row: Row) -> dict[str, Step]:
 
 
 def _is_whole(folder: Path, record: ResultRecord) -> bool:
-    """Whether an earlier run finished this folder with the same record."""
+    """Whether an earlier run finished this folder with the same record, and every file is still as it was written."""
     try:
-        return (folder / MANIFEST).is_file() and (folder / RECORD).read_text(encoding="utf-8") == result.to_json(record)
-    except OSError:
+        digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        same = (folder / RECORD).read_text(encoding="utf-8") == result.to_json(record)
+        return same and all(file_digest(folder / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError, AttributeError):
         return False
 
 

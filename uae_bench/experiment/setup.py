@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uae_bench.errors import NotPossible, UsageError
@@ -15,11 +15,16 @@ from uae_bench.systems import TRAINERS
 from uae_bench.task.task import Task
 
 Settings = Mapping[str, Mapping[str, Setting]]
+WRITTEN = frozenset({"generations", "closed_book", "gold"})
+"""What a measure may need that only a generator can give."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What holds for every row of one task. `settings` maps a component to the options set for it."""
+    """What holds for every row of one task. `settings` maps a component to the options set for it.
+
+    `scorer` and `generator` are "" where no row or measure needs one.
+    """
 
     split: str
     limit: int | None
@@ -41,7 +46,8 @@ class Setup:
     @property
     def judges(self) -> tuple[str, ...]:
         """The language models that label and write: scorer and generator first, then held-out ones; no repeats."""
-        return tuple(dict.fromkeys((self.scorer, self.generator, *self.held_out)))
+        named = dict.fromkeys((self.scorer, self.generator, *self.held_out))
+        return tuple(spec for spec in named if spec)
 
 
 def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting]]:
@@ -53,13 +59,13 @@ def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting
     return tables
 
 
-def resolve(request: Request, task: Task) -> Setup:
-    """The request with the card's defaults where it says nothing.
+def resolve(request: Request, task: Task, training: Task) -> Setup:
+    """The request with the cards' defaults where it says nothing. `training` is the task that is trained on.
 
     Raises:
         UnknownName: a system or split that does not exist.
-        UsageError: a system named twice; a setting of a component that no row uses.
-        NotPossible: a model is needed and neither the request nor the card names one.
+        UsageError: a system named twice, a setting that no row uses, a held-out model that is not held out.
+        NotPossible: a measure without its answers, or a model is needed and neither request nor card names one.
     """
     card = task.card
     task.split(request.split)
@@ -71,23 +77,32 @@ def resolve(request: Request, task: Task) -> Setup:
         raise UsageError(f"--retriever {twice[0]} is given twice", hint="dense alone means dense:ENCODER")
     names = names if baseline in names else [*names, baseline]
     systems = tuple(parse_system(name, known=TRAINERS) for name in names if name not in REFERENCES)
+    references = tuple(name for name in names if name in REFERENCES)
+    measures = _measures(request, task)
     settings = by_component(request.settings)
-    _refuse_unused(settings, systems, task.name)
+    pool = request.pool or card.pool
+    learns = any(step.name in TRAINERS for system in systems for step in system.steps)
+    _refuse_unused(settings, _settable(systems, pool, learns, {task.name, training.name}))
+    settings = {name: {**card.settings.get(name, {}), **settings.get(name, {})} for name in {*card.settings, *settings}}
+    needs = {need for measure in measures for need in measure.needs}
+    labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
+    scorer = _named("scorer", request.scorer, (task, training), labels)
+    generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
     return Setup(
         split=request.split,
         limit=request.limit,
-        pool=request.pool or card.pool,
+        pool=pool,
         depth=request.depth or card.depth,
         context_size=request.context_size or card.context_size,
         encoder=encoder,
-        scorer=_named("scorer", request.scorer or card.scorer, task),
-        generator=_named("generator", request.generator or card.generator, task),
-        held_out=(card.held_out if request.held_out is None else request.held_out) if task.has_answers else (),
+        scorer=scorer,
+        generator=generator,
+        held_out=_held_out(request, task, {scorer, generator}),
         baseline=baseline,
         definition=card.definition,
-        measures=tuple(Measure.parse(name) for name in request.measures or card.measures),
+        measures=measures,
         systems=systems,
-        references=tuple(name for name in names if name in REFERENCES),
+        references=references,
         seeds=request.seeds,
         settings=settings,
     )
@@ -100,14 +115,60 @@ def full_name(name: str, encoder: str) -> str:
     return ">".join(f"dense:{encoder}" if step == "dense" else step for step in steps)
 
 
-def _named(role: str, spec: str | None, task: Task) -> str:
-    if spec is None and task.has_answers:
-        raise NotPossible(f"the card of {task.name} names no {role}", hint=f"give --{role}, e.g. --{role} lab:lfm2")
-    return spec or ""
+def _measures(request: Request, task: Task) -> tuple[Measure, ...]:
+    """The measures that were asked for, else the card's; of those a task without answers keeps what needs none."""
+    measures = tuple(Measure.parse(name) for name in request.measures or task.card.measures)
+    if task.has_answers:
+        return measures
+    kept = tuple(measure for measure in measures if measure.needs <= {"qrels"})
+    if not kept or (request.measures and kept != measures):
+        lost = next(measure for measure in measures if measure not in kept)
+        raise NotPossible(
+            f"{lost} needs reference answers, and the task {task.name} has none", hint="ranking measures need none"
+        )
+    return kept
 
 
-def _refuse_unused(settings: Settings, systems: Iterable[System], task: str) -> None:
-    used = {step.name for system in systems for step in system.steps} | {task, "hard", "training"}
+def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool) -> str:
+    """The model for a role: what was asked for, else what the first card says that has answers; "" if not needed."""
+    if not needed:
+        if asked:
+            raise UsageError(
+                f"--{role} {asked} changes nothing here: no row or measure needs a {role}", hint="leave it out"
+            )
+        return ""
+    named = asked or next((getattr(each.card, role) for each in tasks if each.has_answers), None)
+    if named is None:
+        raise NotPossible(f"the card of {tasks[0].name} names no {role}", hint=f"give --{role}, e.g. --{role} lab:lfm2")
+    return str(named)
+
+
+def _held_out(request: Request, task: Task, own: Container[str]) -> tuple[str, ...]:
+    """Language models that judge beside the scorer and the generator; of the card's, those that are neither."""
+    if request.held_out is None:
+        return tuple(spec for spec in task.card.held_out if spec not in own) if task.has_answers else ()
+    taken = next((spec for spec in request.held_out if spec in own), None)
+    if taken is not None:
+        raise UsageError(f"--held-out {taken} is the scorer or generator itself", hint="hold out another model")
+    if request.held_out and not task.has_answers:
+        raise NotPossible(
+            f"--held-out {request.held_out[0]} has nothing to judge: the task {task.name} has no answers",
+            hint="leave it out",
+        )
+    return request.held_out
+
+
+def _settable(systems: Iterable[System], pool: str, learns: bool, tasks: Iterable[str]) -> set[str]:
+    """The components whose options some row reads."""
+    used = {step.name for system in systems for step in system.steps} | set(tasks)
+    if learns:
+        used |= {"training", "dense"}  # candidates for training are what the untrained encoder ranks
+    if pool == "hard":
+        used |= {"hard", "dense", "cross-encoder"}
+    return used
+
+
+def _refuse_unused(settings: Settings, used: set[str]) -> None:
     for component in settings:
         if component not in used:
             option = next(iter(settings[component]))

@@ -9,7 +9,7 @@
 from uae_bench.store.artifacts import Artifact, Entry, GcReport, Store
 from uae_bench.store.calls import CallCache
 from uae_bench.store.digests import Json, canonical_json, digest_of, file_digest, folder_digest
-from uae_bench.store.files import write_atomically
+from uae_bench.store.files import explained, lock, write_atomically
 from uae_bench.store.key import Key
 
 __all__ = [
@@ -22,7 +22,9 @@ __all__ = [
     "Store",
     "canonical_json",
     "digest_of",
+    "explained",
     "file_digest",
     "folder_digest",
+    "lock",
     "write_atomically",
 ]
