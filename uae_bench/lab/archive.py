@@ -21,7 +21,7 @@ class Knobs:
     difficulty: 0..1, probability that an answering sentence is a paraphrase and not a repetition of the query; also
         the probability that such a paraphrase describes its subject instead of naming it. 1: no answering sentence
         shares a content word with the query. The share of the paraphrases in use is min(1, 2 * difficulty).
-    distractors: mean number per query of passages that repeat the query, its words or its name, and state nothing, 0..4.
+    distractors: mean number per query of passages that repeat it, its words or its name, and state nothing, 0..4.
     noise: 0..1, share of passages in which 15 % of the words carry a typing error (words of answers are spared).
     annotation_completeness: (0..1], probability that an evidence passage is marked; at least one per query is.
     effect_size: 0..1, share of an answer's words that only evidence holds; partial passages hold the others.

@@ -9,8 +9,11 @@ negatives.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,8 @@ from uae_bench.lab.world import build_world
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+
+Pairs = tuple[list[str], list[str]]  # spans and their passages
 
 FIRST_SEED = 1000  # design worlds have seeds 0-9, the leaderboard's has seed 100
 
@@ -36,16 +41,16 @@ class EncoderRecipe:
     worlds: int = 2
     vocabulary: int = 2048
     width: int = 128
-    layers: int = 2
+    layers: int = 1
     heads: int = 4
     inner: int = 256
     longest: int = 128
-    steps: int = 600
+    steps: int = 500
     batch: int = 64
     rate: float = 1e-3
     warmup: float = 0.1
     temperature: float = 0.05
-    own_share: float = 0.75
+    own_share: float = 0.9
     shortest_span: int = 3
     longest_span: int = 8
 
@@ -58,25 +63,57 @@ def encoder_folder() -> Path:
     return Path(__file__).parent / "weights" / "encoder"
 
 
-def train_encoder(out: Path, recipe: EncoderRecipe = DEFAULTS) -> list[float]:
-    """Trains from scratch, writes a sentence-transformers directory and returns the loss of every step.
+def build_encoder(
+    out: Path, recipe: EncoderRecipe = DEFAULTS, *, progress: Callable[[int, float], None] | None = None
+) -> list[float]:
+    """Trains from scratch and writes a sentence-transformers directory with its card and its loss curve.
 
-    The same recipe gives the same bytes on the same machine: one thread, no dropout, seeded initial weights."""
+    The same recipe gives the same bytes on the same machine. `progress` is called with each step and its loss;
+    returned are the losses of all steps.
+    """
+    with _one_thread(), _started(recipe) as (model, batches):
+        losses = []
+        for step, loss in enumerate(_fit(model, batches, recipe)):
+            losses.append(round(loss, 4))
+            if progress is not None:
+                progress(step, loss)
+        out.mkdir(parents=True, exist_ok=True)
+        model.save(str(out), create_model_card=False)
+    (out / "loss.json").write_text(json.dumps(losses) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(_card(recipe, losses), encoding="utf-8")
+    _plot(losses, out / "loss.svg")
+    return losses
+
+
+def first_losses(count: int, recipe: EncoderRecipe = DEFAULTS) -> list[float]:
+    """The losses of the first steps of a training, without the rest: what a committed curve is checked against."""
+    with _one_thread(), _started(recipe) as (model, batches):
+        return [round(loss, 4) for loss in islice(_fit(model, batches, recipe), count)]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread: sums in one order, so the same bytes."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            sections = _sections(recipe)
-            model = _untrained(out, [text for section in sections for text in section], recipe)
-            losses = _fit(model, _batches(sections, recipe), recipe)
+        yield
     finally:
         torch.set_num_threads(threads)
-    model.save(str(out), create_model_card=False)
-    (out / "loss.json").write_text(json.dumps([round(loss, 4) for loss in losses]) + "\n")
-    return losses
+
+
+@contextmanager
+def _started(recipe: EncoderRecipe) -> Iterator[tuple[SentenceTransformer, Iterator[Pairs]]]:
+    """The untrained encoder and its batches."""
+    import torch
+
+    sections = _sections(recipe)
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(recipe.seed)
+        model = _untrained(Path(folder), [text for section in sections for text in section], recipe)
+        yield model, _batches(sections, recipe)
 
 
 def _sections(recipe: EncoderRecipe) -> list[list[str]]:
@@ -91,7 +128,7 @@ def _sections(recipe: EncoderRecipe) -> list[list[str]]:
     return found
 
 
-def _batches(sections: list[list[str]], recipe: EncoderRecipe) -> Iterator[tuple[list[str], list[str]]]:
+def _batches(sections: list[list[str]], recipe: EncoderRecipe) -> Iterator[Pairs]:
     """Spans and their passages; no two of a batch come from one section."""
     rng = np.random.default_rng(recipe.seed)
     for _ in range(recipe.steps):
@@ -110,9 +147,9 @@ def _untrained(folder: Path, texts: list[str], recipe: EncoderRecipe) -> Sentenc
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
     from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel
+    from transformers.models.bert import BertTokenizerFast  # type: ignore[attr-defined]  # made lazily
 
-    folder.mkdir(parents=True, exist_ok=True)
     pieces = BertWordPieceTokenizer(lowercase=True)
     pieces.train_from_iterator(texts, vocab_size=recipe.vocabulary, min_frequency=2, show_progress=False)
     tokenizer = BertTokenizerFast(tokenizer_object=pieces._tokenizer, model_max_length=recipe.longest)
@@ -121,15 +158,13 @@ def _untrained(folder: Path, texts: list[str], recipe: EncoderRecipe) -> Sentenc
         num_attention_heads=recipe.heads, intermediate_size=recipe.inner, max_position_embeddings=recipe.longest,
         hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
     )  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    BertModel(config).save_pretrained(folder)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(folder)
     word = Transformer(str(folder), max_seq_length=recipe.longest)
     return SentenceTransformer(modules=[word, Pooling(recipe.width, "mean"), Normalize()], device="cpu")
 
 
-def _fit(
-    model: SentenceTransformer, batches: Iterator[tuple[list[str], list[str]]], recipe: EncoderRecipe
-) -> list[float]:
+def _fit(model: SentenceTransformer, batches: Iterator[Pairs], recipe: EncoderRecipe) -> Iterator[float]:
     import torch
 
     model.train()
@@ -138,19 +173,52 @@ def _fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, (recipe.steps - step) / max(1, recipe.steps - rise))
     )
-    losses = []
     for spans, passages in batches:
         scores = _encode(model, spans) @ _encode(model, passages).T / recipe.temperature  # (B, B)
         loss = torch.nn.functional.cross_entropy(scores, torch.arange(len(spans)))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-        losses.append(loss.item())
-    return losses
+        yield loss.item()
 
 
 def _encode(model: SentenceTransformer, texts: list[str]) -> torch.Tensor:
-    features: dict[str, Any] = model.tokenize(texts)
+    features: dict[str, Any] = model.preprocess(texts)
     vectors: torch.Tensor = model(features)["sentence_embedding"]  # (B, D)
     return vectors
+
+
+def _card(recipe: EncoderRecipe, losses: list[float]) -> str:
+    last = FIRST_SEED + recipe.worlds - 1
+    final = float(np.mean(losses[-20:]))
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+license: apache-2.0
+---
+
+# The lab's encoder: a semantic baseline
+
+A BERT shape with {recipe.layers} layer(s) of width {recipe.width} and {recipe.vocabulary} word pieces, mean-pooled to
+unit vectors, trained from scratch by `uae_bench.lab.encoder_recipe` (seed {recipe.seed}).
+
+* **Data**: passages of the lab's worlds of seeds {FIRST_SEED}-{last}, generated by `uae_bench.lab.world`
+  (Apache-2.0). No query, answer or role was seen, and no world that is evaluated on.
+* **Objective**: InfoNCE, temperature {recipe.temperature}; spans of {recipe.shortest_span}-{recipe.longest_span} words
+  against the passage they come from ({recipe.own_share:.0%}) or a neighbour in its section, {recipe.batch} passages a
+  batch, {recipe.steps} steps. It knows topics and words, not what answers a question.
+* **Loss**: {losses[0]:.2f} at the first step, {final:.2f} over the last twenty (`loss.svg`, `loss.json`).
+"""
+
+
+def _plot(losses: list[float], file: Path) -> None:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": "uae-bench"}):
+        figure = Figure(figsize=(5, 3), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(losses, linewidth=0.8)
+        axes.set(xlabel="step", ylabel="InfoNCE loss, nats", ylim=(0, None))
+        figure.savefig(file, format="svg", metadata={"Date": None})

@@ -10,6 +10,9 @@ Slots: `{m}` the mention that queries use, `{s}` whatever the passage calls the 
 from dataclasses import dataclass
 from typing import Literal
 
+# Word lists are read across, not down.
+# fmt: off
+
 SubjectSort = Literal["work", "person", "place"]
 
 
@@ -834,7 +837,8 @@ TRADES: tuple[str, ...] = (
 LANDS: tuple[str, ...] = ("Marsh", "Ford", "Heath", "Hollow", "Ridge", "Bay", "Moor", "Point", "Glen", "Rise")
 REASONS: tuple[tuple[str, ...], tuple[str, ...]] = (
     ("cracked", "missing", "leaking", "stolen", "swollen", "faulty", "mouldy", "bent", "frozen", "clogged"),
-    ("boilers", "rivets", "hinges", "permits", "girders", "valves", "ledges", "gaskets", "cables", "gratings", "stairs"),
+    ("boilers", "rivets", "hinges", "permits", "girders", "valves", "ledges", "gaskets", "cables",
+     "gratings", "stairs"),
 )
 CRAFTS: tuple[tuple[str, ...], tuple[str, ...]] = (
     ("carving", "mending", "painting", "casting", "copying", "breeding", "tuning", "drying", "binding", "stuffing"),

@@ -1,4 +1,4 @@
-"""A generated archive of fictional places, people and machines, in which similarity and utility come apart by construction.
+"""A generated archive of fictional places, people and machines: similarity and utility come apart by construction.
 
 A sentence of a passage plays at most one role for a query: it *answers* (in other words than the query's), answers
 *in part* (a torn record that holds some of the answer's words), *distracts* (repeats the query's words and states
@@ -22,7 +22,8 @@ def build_world(seed: int, knobs: Knobs = DEFAULTS) -> World:
     counts: tuple[tuple[Split, int], ...] = (
         ("train", knobs.train_documents), ("dev", knobs.dev_documents), ("test", knobs.test_documents),
     )  # fmt: skip
-    documents, queries = [], []
+    documents: list[LabDocument] = []
+    queries: list[LabQuery] = []
     for split, count in counts:
         for number in range(count):
             document, asked = write_document(seed, split, number, knobs)

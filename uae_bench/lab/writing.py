@@ -90,10 +90,11 @@ def _pick(rng: np.random.Generator, items: tuple[str, ...]) -> str:
     return items[int(rng.integers(len(items)))]
 
 
-def _subjects(deck: _Deck) -> dict[SubjectSort, tuple[_SubjectSort, ...]]:
+def _subjects(deck: _Deck) -> dict[SubjectSort, tuple[_Subject, ...]]:
     """Two works of one kind, two people of one profession, and the settlement, which queries do not name."""
-    found: dict[SubjectSort, tuple[_SubjectSort, ...]] = {}
-    for sort, count in (("work", 2), ("person", 2), ("place", 1)):
+    found: dict[SubjectSort, tuple[_Subject, ...]] = {}
+    counts: dict[SubjectSort, int] = {"work": 2, "person": 2, "place": 1}
+    for sort, count in counts.items():
         kinds = wording.KINDS[sort]
         kind = _pick(deck.rng, tuple(kinds))
         members = []
@@ -170,7 +171,8 @@ def _plan(number: int, relation: Relation, subjects: tuple[_Subject, ...], deck:
     subject = subjects[first]
     variant = int(rng.integers(len(relation.questions)))
     says_yes = bool(rng.random() < 0.5)
-    passage_answer, references = "", ("Yes" if says_yes else "No",)
+    passage_answer = ""
+    references: tuple[str, ...] = ("Yes" if says_yes else "No",)
     kind: AnswerKind = "yes-no"
     if relation.answer != "yes-no":
         passage_answer, references = _answer(relation.answer, deck)
