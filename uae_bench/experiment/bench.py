@@ -306,7 +306,6 @@ def train_step(
         pipeline.train(trainer, data, options, encoder, seed, folder, bench.running())
         return {}
 
-    models = {f"model {name}": digest_of(dict(encoder_identity(name))) for name in trainer.models(options)}
     return Step(
         "train",
         f"train {trainer.name} (seed {seed}) on {bench.label}",
@@ -319,7 +318,7 @@ def train_step(
             "training": training.model_dump(),
             **bench.scope,
         },
-        {**bench.facts, "encoder": digest_of(dict(encoder_identity(encoder))), **models},
+        {**bench.facts, "encoder": digest_of(dict(encoder_identity(encoder))), **trainer.identity(options)},
         produce,
         {"candidates": candidates, **({"labels": labels} if labels else {})},
     )
