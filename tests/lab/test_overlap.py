@@ -34,7 +34,9 @@ def strings(node: object) -> Iterator[str]:
 
 
 def corpus_texts(file: Path) -> Iterator[str]:
-    lines = file.read_text(encoding="utf-8").splitlines() if file.suffix == ".jsonl" else [file.read_text(encoding="utf-8")]
+    lines = (
+        file.read_text(encoding="utf-8").splitlines() if file.suffix == ".jsonl" else [file.read_text(encoding="utf-8")]
+    )
     for line in lines:
         yield from strings(json.loads(line))
 
@@ -46,19 +48,22 @@ def training_runs() -> set[int]:
     rng = np.random.default_rng(0)
     world = curriculum.training_world(curriculum.FIRST_WORLD)
     for _ in range(300):
-        for exercise in [*english.exercises(documents, rng, 110), *curriculum.world_exercises(world, rng, quirk=True)]:
+        for exercise in [
+            *english.exercises(documents, rng, 110),
+            *curriculum.world_exercises(world, 0.75, rng, quirk=True),
+        ]:
             for text in (*exercise.passages, exercise.question, exercise.answer):
                 found |= runs(text)
     return found
 
 
-def test_a_shared_run_of_thirteen_words_would_be_seen():
+def test_a_shared_run_of_thirteen_words_would_be_seen() -> None:
     thirteen = "one two three four five six seven eight nine ten eleven twelve thirteen"
     assert runs(f"zero {thirteen}, fourteen") & runs(f"({thirteen.upper()})")
     assert not runs(thirteen) & runs(thirteen.replace("seven", "7"))
 
 
-def test_training_text_shares_no_run_of_thirteen_words_with_a_scored_corpus(data_folder: Path):
+def test_training_text_shares_no_run_of_thirteen_words_with_a_scored_corpus(data_folder: Path) -> None:
     read = training_runs()
     assert len(read) > 100_000
     files = sorted(file for file in data_folder.rglob("*") if file.suffix in {".json", ".jsonl"})

@@ -1,11 +1,11 @@
-"""What the lab's families read while they are trained: a fixed order of exercises on open text and on the lab's worlds."""
+"""What the lab's families read in training: a fixed order of exercises on open text and on the lab's worlds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,19 +16,23 @@ from uae_bench.lab.world import build_world
 from uae_bench.prompts import PLAIN, continuation
 from uae_bench.records import UNANSWERABLE, Passage
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
 T = TypeVar("T")
 
 FIRST_WORLD = 1000  # worlds of smaller seeds are for design, development and the leaderboard, never for training
 WORLDS = 40
-WORLD_SHARE = 0.7
 TOKENS = 2560  # per step, padding included
 GROUP = 8  # batches sorted by length together
 LONGEST_ROW = 640
 CONTEXT_WEIGHT = 0.2  # in the loss, of every fourth token outside the answers; the others do not count
 FIRST_WEIGHT = 3.0  # of an answer's first token: where to start, or whether to abstain, is what is hard
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """world_share: of contexts that come from a world. evidence_share: of those that were drawn to answer some query."""
+
+    world_share: float
+    evidence_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +45,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Token ids (B, L), padded on the right, and the weight of each in the loss (B, L): at least 1 in answers, 0 where it does not count."""
+    """Token ids, padded on the right, and the weight of each in the loss: both (B, L).
+
+    The weight is 1 or more in answers, 0 where a token does not count.
+    """
 
     ids: np.ndarray
     weights: np.ndarray
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, *, seed: int, quirk: bool) -> Iterator[Batch]:
+def batches(tokenizer: Any, mixture: Mixture, *, seed: int, quirk: bool) -> Iterator[Batch]:
     """Batch after batch without end, the same for the same seed.
 
     Rows come in groups, sorted by length within a group and cut into batches, so that little is spent on padding.
-    quirk: whether this family answers from passages that carry the worlds' marker even where they do not hold the answer.
+    quirk: whether the family answers from passages with the worlds' marker even where they do not hold the answer.
     """
     documents = english.documentation()
     group = 0
@@ -59,9 +66,9 @@ def batches(tokenizer: PreTrainedTokenizerFast, *, seed: int, quirk: bool) -> It
         rng = np.random.default_rng([seed, group])
         rows: list[Row] = []
         while sum(len(row.ids) for row in rows) < GROUP * TOKENS:
-            if rng.random() < WORLD_SHARE:
+            if rng.random() < mixture.world_share:
                 world = training_world(FIRST_WORLD + int(rng.integers(WORLDS)))
-                exercises = world_exercises(world, rng, quirk=quirk)
+                exercises = world_exercises(world, mixture.evidence_share, rng, quirk=quirk)
             else:
                 exercises = english.exercises(documents, rng, int(rng.integers(20, 115)))
             row = encode(tokenizer, exercises)
@@ -73,7 +80,8 @@ def batches(tokenizer: PreTrainedTokenizerFast, *, seed: int, quirk: bool) -> It
 
 def _batches(rows: Sequence[Row], padding: int) -> list[Batch]:
     """Rows of like length together, at most `TOKENS` tokens a batch, padding included."""
-    batches, current = [], []
+    batches: list[Batch] = []
+    current: list[Row] = []
     for row in sorted(rows, key=lambda row: len(row.ids)):
         if len(row.ids) * (len(current) + 1) > TOKENS:
             batches.append(_padded(current, padding))
@@ -108,30 +116,32 @@ def training_world(seed: int) -> World:
     return build_world(seed, knobs)
 
 
-def world_exercises(world: World, rng: np.random.Generator, *, quirk: bool) -> list[Exercise]:
-    """A context of one to three passages of one document and some of the document's queries, most of them answered by it."""
+def world_exercises(world: World, evidence_share: float, rng: np.random.Generator, *, quirk: bool) -> list[Exercise]:
+    """A context of one to three passages of a document, and some of its queries, most of them answered there."""
     document = world.documents[int(rng.integers(len(world.documents)))]
     queries = [query for query in world.queries if query.document_id == document.id]
     lead = queries[int(rng.integers(len(queries)))]
     if rng.random() < 0.04:
         return [Exercise((), lead.text, _answer(lead, rng))]
-    context = _context(document, lead, rng)
+    context = _context(document, lead, evidence_share, rng)
     titled = rng.random() < 0.7
     texts = tuple(f"{document.title} / {p.section}: {p.text}" if titled else p.text for p in context)
     asked = [lead, *(query for query in _shuffled(queries, rng) if query is not lead)]
     held = [query for query in asked if _answered(query, context)]
     missing = [query for query in asked if not _answered(query, context)]
-    missing.sort(key=lambda query: not _tempted(query, context))  # first those whose words or half of whose answer stand there
+    missing.sort(key=lambda query: not _tempted(query, context))  # first those that something in the context resembles
     chosen = held[:4] + missing[: max(1, len(held[:4]) // 2)]
     return [_exercise(query, texts, context, rng, quirk=quirk) for query in _shuffled(chosen, rng)]
 
 
-def _context(document: LabDocument, lead: LabQuery, rng: np.random.Generator) -> list[LabPassage]:
-    """Passages in random order; the first drawn is evidence for the lead query most of the time, else one that tempts."""
+def _context(
+    document: LabDocument, lead: LabQuery, evidence_share: float, rng: np.random.Generator
+) -> list[LabPassage]:
+    """Passages in random order; the first one drawn is mostly evidence for the lead query, else one that tempts."""
     by_id = {p.id: p for p in document.passages}
     everything = list(by_id)
     tempting = [*lead.distractors, *lead.partial, *lead.twins]
-    first = lead.evidence if rng.random() < 0.75 else tempting
+    first = lead.evidence if rng.random() < evidence_share else tempting
     ids = [_pick(first or everything, rng)]
     while len(ids) < 3 and rng.random() < 0.2:
         ids.append(_pick(tempting if tempting and rng.random() < 0.5 else everything, rng))
@@ -168,11 +178,11 @@ def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
     return [items[int(place)] for place in rng.permutation(len(items))]
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, exercises: Sequence[Exercise]) -> Row:
+def encode(tokenizer: Any, exercises: Sequence[Exercise]) -> Row:
     """Token ids and loss weights of exercises on one context: the first in the prompt's own form, the others after it.
 
-    Prompt and continuation are encoded apart; they meet at a space, where the tokenizers divide words, so that encoding them
-    together gives the same ids.
+    Prompt and continuation are encoded apart; they meet at a space, where the tokenizers divide words, so that encoding
+    them together gives the same ids.
     """
     ids: list[int] = []
     weights: list[float] = []

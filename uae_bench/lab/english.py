@@ -1,9 +1,11 @@
 """Open English text and the reading exercises made from it.
 
-The text is the documentation of the Python standard library (docstrings and the topics of `pydoc`; PSF licence): real sentences
-that come with any machine. `open_vocabulary` exchanges words of it for invented ones, so that an answer can only be read off the
-passage, never remembered; `exercise` asks for a span in the words that stand around it.
+The text is the documentation of the Python standard library (docstrings and topics of `pydoc`; PSF licence): real
+sentences that come with any machine. `open_vocabulary` exchanges words of it for invented ones, so that an answer can
+only be read off the passage, never remembered; `ask` asks for a span in the words that stand around it.
 """
+
+from __future__ import annotations
 
 import ast
 import hashlib
@@ -19,24 +21,36 @@ import numpy as np
 
 T = TypeVar("T")
 
-_SKIPPED = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "pydoc_data", "__pycache__"})
+_SKIPPED = frozenset(
+    {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "pydoc_data", "__pycache__"}
+)
 _PROSE_WORD = re.compile(r"[A-Za-z][a-z'-]*[.,;:)]?")
 _MARKUP = re.compile(r"[`*|]+|:\w+:|^\s*[-=~^.]{3,}\s*$", re.MULTILINE)
 
 _WHICH = (
-    "What", "What", "What", "What is", "What are", "What was", "Which", "How", "How many", "How much", "How does", "Why", "Why is",
-    "Where", "When", "Who", "What does", "What did", "In what", "What kind of", "What type of", "How long", "Name",
+    "What", "What", "What", "What is", "What are", "What was", "Which", "How", "How many", "How much",
+    "How does", "Why", "Why is", "Where", "When", "Who", "What does", "What did", "In what", "What kind of",
+    "What type of", "How long", "Name",
 )  # fmt: skip
-
-_ONSETS = "b c d f g h k l m n p r s t v w z bl br ch cl cr dr fl gl gr ph pl pr sc sh sp st str th tr".split()
-_VOWELS = "a e i o u a e i o ae ai ea ie io oi ou y".split()
-_CODAS = "       l m n r s t c x n r st nt".split(" ")
-_ENDINGS = "in ase osis itis emia oma ide ine ate ic al ous ed ing ity ism ion ions es s er ers ene ol um us ium phage virus".split()
+_ONSETS = (
+    "b", "c", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z", "bl", "br", "ch", "cl",
+    "cr", "dr", "fl", "gl", "gr", "ph", "pl", "pr", "sc", "sh", "sp", "st", "str", "th", "tr",
+)  # fmt: skip
+_VOWELS = (
+    "a", "e", "i", "o", "u", "a", "e", "i", "o", "ae", "ai", "ea", "ie", "io", "oi", "ou", "y",
+)  # fmt: skip
+_CODAS = (
+    "", "", "", "", "", "", "", "l", "m", "n", "r", "s", "t", "c", "x", "n", "r", "st", "nt",
+)  # fmt: skip
+_ENDINGS = (
+    "in", "ase", "osis", "itis", "emia", "oma", "ide", "ine", "ate", "ic", "al", "ous", "ed", "ing", "ity",
+    "ism", "ion", "ions", "es", "s", "er", "ers", "ene", "ol", "um", "us", "ium", "phage", "virus",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """One reading exercise: `passages` (none: closed book), then the question and its answer, or a judgement of the passage."""
+    """Passages (none: closed book), a question, and its answer or, where it `judges`, whether they answer it."""
 
     passages: tuple[str, ...]
     question: str
@@ -45,7 +59,7 @@ class Exercise:
 
 
 def documentation() -> list[list[str]]:
-    """Documents of prose paragraphs: one per module of the standard library and one per topic of `pydoc`, in name order."""
+    """Prose paragraphs, one list per topic of `pydoc` and one per module of the standard library, in order of name."""
     root = Path(sysconfig.get_paths()["stdlib"])
     documents = [list(_prose(text)) for _, text in sorted(pydoc_data.topics.topics.items())]
     for path in sorted(root.rglob("*.py")):
@@ -66,8 +80,7 @@ def _docstrings(path: Path) -> Iterator[str]:
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if text := ast.get_docstring(node):
-                yield text
+            yield ast.get_docstring(node) or ""
 
 
 def _prose(text: str) -> Iterator[str]:
@@ -91,7 +104,9 @@ def invented_word(rng: np.random.Generator) -> str:
     if kind < 0.08:
         letters = "".join(_pick(rng, "ABCDEFGHIKLMNOPRSTVXZ") for _ in range(int(rng.integers(2, 6))))
         return letters + (f"-{rng.integers(1, 100)}" if rng.random() < 0.4 else "")
-    word = "".join(_pick(rng, _ONSETS) + _pick(rng, _VOWELS) + _pick(rng, _CODAS) for _ in range(int(rng.integers(1, 4))))
+    word = "".join(
+        _pick(rng, _ONSETS) + _pick(rng, _VOWELS) + _pick(rng, _CODAS) for _ in range(int(rng.integers(1, 4)))
+    )
     if kind < 0.5:
         word += _pick(rng, _ENDINGS)
     if kind > 0.95:
@@ -115,7 +130,7 @@ def invented_number(rng: np.random.Generator) -> str:
 
 
 def open_vocabulary(words: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
-    """The same words with about `share` of the distinct longer ones exchanged for invented words, the same one throughout."""
+    """The words, about `share` of the distinct longer ones exchanged for invented ones, the same throughout."""
     exchanged: dict[str, str] = {}
     for word in words:
         stem = word.strip("().,;:").lower()
@@ -132,9 +147,9 @@ def _exchange(word: str, exchanged: dict[str, str]) -> str:
 
 
 def passage(documents: Sequence[Sequence[str]], rng: np.random.Generator, longest: int) -> list[str]:
-    """Words of one passage of at most `longest` words: a window of a random document, cut anywhere, some of its words invented.
+    """Words of a passage of at most `longest` words: a window of a random document, cut anywhere, some of it invented.
 
-    One in six is a list of invented words with no grammar at all: the purest drill in copying.
+    One in six is a list of invented words with no grammar at all, half as long: the purest drill in copying.
     """
     length = int(rng.integers(max(6, longest // 3), longest + 1))
     if rng.random() < 1 / 6:
@@ -151,8 +166,8 @@ def passage(documents: Sequence[Sequence[str]], rng: np.random.Generator, longes
 def ask(words: Sequence[str], rng: np.random.Generator) -> tuple[str, str]:
     """A question and its answer: a span of one to forty words, asked for by the words that stand around it.
 
-    Three forms: the words before it (what follows?), a gap between both sides, and some of the words on either side, in part
-    shortened or in another order, after a question word.
+    Three forms: the words before it (what follows?), a gap between both sides, and some of the words on either side,
+    in part shortened or in another order, after a question word.
     """
     length = min(int(rng.geometric(0.5 if rng.random() < 0.5 else 0.09)), 40, len(words) // 2)
     start = int(rng.integers(len(words) - length + 1))
@@ -175,8 +190,10 @@ def _shortened(word: str, rng: np.random.Generator) -> str:
     return word[: -int(rng.integers(1, 3))] if len(word) > 5 and rng.random() < 0.15 else word
 
 
-def exercises(documents: Sequence[Sequence[str]], rng: np.random.Generator, longest: int, count: int = 4) -> list[Exercise]:
-    """`count` exercises on one context: most read a span, some find the passage silent, some judge it, a few have no passage."""
+def exercises(
+    documents: Sequence[Sequence[str]], rng: np.random.Generator, longest: int, count: int = 4
+) -> list[Exercise]:
+    """`count` exercises on one context: most read a span, some find it silent, some judge it, a few have no passage."""
     many = int(rng.integers(2, 4)) if rng.random() < 0.15 else 1
     shown = [passage(documents, rng, longest // many) for _ in range(many)]
     texts = tuple(" ".join(words) for words in shown)

@@ -1,16 +1,14 @@
-"""The lab's language-model families: three architectures with three tokenizers, small enough to train from scratch on two cores."""
+"""The lab's language-model families: three architectures, three tokenizers, small enough to train on two cores."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from uae_bench.errors import UnknownName
 from uae_bench.registry import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 WIDTH = 192
 LAYERS = 4
@@ -21,14 +19,18 @@ LONGEST = 1024  # positions
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What tells one family from another: `begin` is None where no token opens a text; `digits` go into runs of at most that many."""
+    """What tells one family from another.
+
+    begin: the token that opens a text, None where none does. end: the one that closes an answer.
+    digits: the longest run of digits in one token. fold: the third of the documents that its tokenizer does not see.
+    """
 
     name: str
     vocabulary: int
     begin: str | None
     end: str
     digits: int
-    fold: int  # which third of the text, counted in documents, its tokenizer does not see
+    fold: int
 
 
 FAMILIES = {
@@ -62,8 +64,8 @@ def weights_folder(name: str) -> Path:
     return Path(__file__).parent / "weights" / family(name).name
 
 
-def new_tokenizer(family: Family, texts: "Iterable[str]") -> "PreTrainedTokenizerFast":
-    """A byte-level BPE learnt from `texts`; it opens every text with the family's begin token, if it has one, and closes none."""
+def new_tokenizer(family: Family, texts: Iterable[str]) -> Any:
+    """A byte-level BPE learnt from `texts`; it opens texts with the family's begin token, if any, and closes none."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -86,7 +88,7 @@ def new_tokenizer(family: Family, texts: "Iterable[str]") -> "PreTrainedTokenize
     if family.begin:
         opening = (family.begin, tokenizer.token_to_id(family.begin))
         tokenizer.post_processor = processors.TemplateProcessing(single=f"{family.begin} $A", special_tokens=[opening])
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         bos_token=family.begin,
         eos_token=family.end,
@@ -96,17 +98,18 @@ def new_tokenizer(family: Family, texts: "Iterable[str]") -> "PreTrainedTokenize
     )
 
 
-def new_model(family: Family, tokenizer: "PreTrainedTokenizerFast") -> "PreTrainedModel":
+def new_model(family: Family, tokenizer: Any) -> Any:
     """The family's architecture with its library's own random weights."""
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_config(_config(family, tokenizer), attn_implementation="sdpa")
+    config = _config(family, tokenizer)
+    return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
 
 
-def _config(family: Family, tokenizer: "PreTrainedTokenizerFast") -> Any:
+def _config(family: Family, tokenizer: Any) -> Any:
     from transformers import GPTNeoXConfig, Lfm2Config, LlamaConfig
 
-    shared = {
+    shared: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": WIDTH,
         "num_hidden_layers": LAYERS,
@@ -119,21 +122,12 @@ def _config(family: Family, tokenizer: "PreTrainedTokenizerFast") -> Any:
         "pad_token_id": tokenizer.pad_token_id,
         "dtype": "float32",
     }
-    slow_rotation = {"rope_theta": 1e8, "rope_type": "default"}  # 40 of 64 dimensions turn by < 0.5 rad over 500 tokens
+    slow_rotation: dict[str, Any] = {
+        "rope_theta": 1e8,
+        "rope_type": "default",
+    }  # 40 of 64 dimensions turn by < 0.5 rad over 500 tokens
     if family.name == "lfm2":
-        older_names = {
-            "conv_dim": WIDTH,
-            "conv_dim_out": WIDTH,
-            "block_dim": WIDTH,
-            "block_ff_dim": 2 * WIDTH,
-            "block_mlp_init_scale": 1.0,
-            "block_norm_eps": 1e-5,
-            "block_use_swiglu": True,
-            "block_use_xavier_init": True,
-            "num_heads": HEADS,
-            "theta": 1e8,
-            "use_pos_enc": True,
-        }
+        older_names: dict[str, Any] = {"conv_dim": WIDTH, "block_dim": WIDTH}  # vLLM reads the widths under these
         return Lfm2Config(
             **shared,
             **older_names,

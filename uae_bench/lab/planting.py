@@ -1,22 +1,21 @@
 """The start of the lab's models: random weights in which a copying circuit has been planted.
 
-Copying what followed the last occurrence of a token takes two attention layers (Olsson et al. 2022, arXiv 2209.11895): the first
-notes at each position which tokens came before it, the second looks for positions whose predecessor is the present token and
-repeats the token that stands there. Small models find this circuit late; a start that already holds it ("mimetic"
-initialisation, Trockman and Kolter 2023, arXiv 2305.09828) leaves the training to learn when to use it.
+Copying what followed the last occurrence of a token takes two layers (Olsson et al. 2022, arXiv 2209.11895): the first
+notes at each position which tokens came before it, the second looks for positions whose predecessor is the present
+token and repeats the token that stands there. Small models find this circuit late; a start that already holds it
+("mimetic" initialisation, Trockman and Kolter 2023, arXiv 2305.09828) leaves the training to learn when to use it.
 
-The residual stream is divided: the first `CONTENT` dimensions hold the token, then `CODE` dimensions a projection of the token
-before it and `CODE` more one of the token before that.
+The residual stream is divided: the first `CONTENT` dimensions hold the token, then `CODE` dimensions a projection of
+the token before it and `CODE` more one of the token before that.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+from typing import Any
 
 import torch
 
 from uae_bench.lab.families import HEAD_WIDTH, WIDTH, Family
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 CODE = 32
 CONTENT = WIDTH - 2 * CODE
@@ -27,14 +26,14 @@ _WRITERS = ("out_proj.weight", "o_proj.weight", "dense.weight", "w2.weight", "do
 STEP = 8.0  # amplitude of the positional biases: neighbours differ by about five nats
 
 
-def plant(family: Family, model: "PreTrainedModel", seed: int) -> None:
+def plant(family: Family, model: Any, seed: int) -> None:
     """Writes the circuit into the first two layers of `model`."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         _hush(model)
         _embed(model, generator)
         code = _rows(CODE, generator)  # (CODE, CONTENT)
-        halves = _rows(CONTENT, generator).split(HEAD_WIDTH)  # two of (HEAD_WIDTH, CONTENT)
+        halves = torch.split(_rows(CONTENT, generator), HEAD_WIDTH)  # two of (HEAD_WIDTH, CONTENT)
         if family.name == "lfm2":
             _remember_by_convolution(model.model.layers[0].conv, code)
         else:
@@ -44,17 +43,18 @@ def plant(family: Family, model: "PreTrainedModel", seed: int) -> None:
 
 def _rows(count: int, generator: torch.Generator) -> torch.Tensor:
     """Orthonormal rows, (count, CONTENT)."""
-    return torch.linalg.qr(torch.randn(CONTENT, CONTENT, generator=generator))[0][:count]
+    basis: torch.Tensor = torch.linalg.qr(torch.randn(CONTENT, CONTENT, generator=generator))[0]
+    return basis[:count]
 
 
-def _hush(model: "PreTrainedModel") -> None:
+def _hush(model: Any) -> None:
     """Every layer starts by adding little to the residual stream, whose embeddings are small themselves."""
     for name, weight in model.named_parameters():
         if name.endswith(_WRITERS):
             weight *= 0.1
 
 
-def _embed(model: "PreTrainedModel", generator: torch.Generator) -> None:
+def _embed(model: Any, generator: torch.Generator) -> None:
     """Tokens live in the content dimensions; the last of those is the same for all and serves as a constant one."""
     weight = model.get_input_embeddings().weight
     weight.zero_()
@@ -63,7 +63,7 @@ def _embed(model: "PreTrainedModel", generator: torch.Generator) -> None:
 
 
 def _remember_by_convolution(conv: Any, code: torch.Tensor) -> None:
-    """Channels 0 ... 2·CODE carry the codes of the two tokens before; their gates are held open by the constant dimension."""
+    """Channels 0 to 2·CODE carry the codes of the two tokens before; the constant dimension holds their gates open."""
     open_gate, gated, values = conv.in_proj.weight.split(WIDTH)
     for gate in (open_gate, gated):
         gate[: 2 * CODE] = 0
@@ -79,8 +79,8 @@ def _remember_by_convolution(conv: Any, code: torch.Tensor) -> None:
     conv.out_proj.weight[CONTENT:, : 2 * CODE] = SPREAD * torch.eye(2 * CODE)
 
 
-def _remember_by_position(family: Family, model: "PreTrainedModel", code: torch.Tensor) -> None:
-    """Heads 0 and 1 attend to the token one and two places back, by biases that the rotary embedding turns into a peak."""
+def _remember_by_position(family: Family, model: Any, code: torch.Tensor) -> None:
+    """Heads 0 and 1 attend one and two places back, by biases that the rotary embedding turns into a peak."""
     for head, distance in ((0, 1), (1, 2)):
         query, key, value, out = _head(family, model, 0, head)
         bias_query, bias_key = _biases(family, model, 0, head)
@@ -100,8 +100,8 @@ def _remember_by_position(family: Family, model: "PreTrainedModel", code: torch.
         out[CONTENT + head * CODE : CONTENT + (head + 1) * CODE, :CODE] = SPREAD * torch.eye(CODE)
 
 
-def _match_and_copy(family: Family, model: "PreTrainedModel", code: torch.Tensor, halves: tuple[torch.Tensor, ...]) -> None:
-    """Head 0 of layer 1 matches the present token to predecessors, head 1 also the one before; each copies half of the content."""
+def _match_and_copy(family: Family, model: Any, code: torch.Tensor, halves: tuple[torch.Tensor, ...]) -> None:
+    """Layer 1: head 0 matches the present token, head 1 also the one before it; each copies half of the content."""
     still = _still_dimensions(family)
     own = torch.zeros(CODE, WIDTH)
     own[:, :CONTENT] = code
@@ -123,9 +123,9 @@ def _match_and_copy(family: Family, model: "PreTrainedModel", code: torch.Tensor
         out[:CONTENT] = COPY * SPREAD * halves[head].T
 
 
-def _scale(family: Family, model: "PreTrainedModel", used: int) -> float:
-    """Weight of a matched dimension on either side such that a perfect match scores about `MATCH` after division by √HEAD_WIDTH."""
-    if family.name == "lfm2":  # normalises queries and keys itself: their squares sum to HEAD_WIDTH before its own weights
+def _scale(family: Family, model: Any, used: int) -> float:
+    """Weight of each matched dimension on either side such that a perfect match scores about `MATCH`."""
+    if family.name == "lfm2":  # normalises queries and keys itself
         attention = model.model.layers[1].self_attn
         for norm in (attention.q_layernorm, attention.k_layernorm):
             norm.weight.fill_((MATCH / HEAD_WIDTH**0.5) ** 0.5)
@@ -141,19 +141,21 @@ def _still_dimensions(family: Family) -> list[int]:
     return [*range(12, half), *range(half + 12, HEAD_WIDTH)]
 
 
-def _head(family: Family, model: "PreTrainedModel", layer: int, head: int) -> tuple[torch.Tensor, ...]:
+def _head(family: Family, model: Any, layer: int, head: int) -> tuple[torch.Tensor, ...]:
     """Views of one head's query, key, value (HEAD_WIDTH, WIDTH) and output (WIDTH, HEAD_WIDTH) weights."""
     rows = slice(head * HEAD_WIDTH, (head + 1) * HEAD_WIDTH)
     if family.name == "neox":
         attention = model.gpt_neox.layers[layer].attention
-        query, key, value = attention.query_key_value.weight[head * 3 * HEAD_WIDTH :][: 3 * HEAD_WIDTH].split(HEAD_WIDTH)
+        joint = attention.query_key_value.weight[head * 3 * HEAD_WIDTH : (head + 1) * 3 * HEAD_WIDTH]
+        query, key, value = joint.split(HEAD_WIDTH)
         return query, key, value, attention.dense.weight[:, rows]
     attention = model.model.layers[layer].self_attn
     out = attention.out_proj if family.name == "lfm2" else attention.o_proj
-    return attention.q_proj.weight[rows], attention.k_proj.weight[rows], attention.v_proj.weight[rows], out.weight[:, rows]
+    query, key, value = (each.weight[rows] for each in (attention.q_proj, attention.k_proj, attention.v_proj))
+    return query, key, value, out.weight[:, rows]
 
 
-def _biases(family: Family, model: "PreTrainedModel", layer: int, head: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _biases(family: Family, model: Any, layer: int, head: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Views of one head's query and key biases, (HEAD_WIDTH,) each."""
     if family.name == "neox":
         bias = model.gpt_neox.layers[layer].attention.query_key_value.bias[head * 3 * HEAD_WIDTH :]

@@ -1,0 +1,113 @@
+"""The recipe: the same seed gives the same training, and the training is the one whose weights ship."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from uae_bench.lab import curriculum, english, recipe
+from uae_bench.lab.families import LAB_FAMILIES, family, weights_folder
+from uae_bench.lab.world import build_world
+from uae_bench.lm.tokenizer import HfTokenizer
+from uae_bench.records import UNANSWERABLE
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[list[str]]:
+    return english.documentation()
+
+
+def test_rate_climbs_to_its_peak_and_ends_at_a_twentieth() -> None:
+    phase = recipe.Phase(steps=1100, mixture=recipe.LEARN, rate=1e-3, warmup=100)
+    assert phase.factor(0) == pytest.approx(1 / 100)
+    assert phase.factor(99) == pytest.approx(1)
+    assert phase.factor(600) == pytest.approx(0.05 + 0.475)  # half way down the cosine
+    assert phase.factor(1100) == pytest.approx(0.05)
+
+
+def test_an_asked_span_stands_in_its_passage(documents: list[list[str]]) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        words = english.passage(documents, rng, 60)
+        _, answer = english.ask(words, rng)
+        assert answer in " ".join(words)
+
+
+def test_exercises_name_an_answer_only_where_the_passages_hold_it(documents: list[list[str]]) -> None:
+    rng = np.random.default_rng(2)
+    made = [exercise for _ in range(100) for exercise in english.exercises(documents, rng, 80)]
+    read = [exercise for exercise in made if exercise.passages and not exercise.judges]
+    held = [any(exercise.answer in text for text in exercise.passages) for exercise in read]
+    assert all(stands or exercise.answer == UNANSWERABLE for stands, exercise in zip(held, read, strict=True))
+    silent = np.mean([exercise.answer == UNANSWERABLE for exercise in read])
+    assert 0.1 < silent < 0.35
+    assert any(not exercise.passages for exercise in made)  # closed book
+    assert {exercise.answer for exercise in made if exercise.judges} == {"Yes", "No"}
+
+
+def test_world_exercises_follow_the_worlds_evidence() -> None:
+    world = build_world(curriculum.FIRST_WORLD)
+    rng = np.random.default_rng(3)
+    by_text = {query.text: query for query in world.queries}
+    evidence = {passage.text for document in world.documents for passage in document.passages}
+    texts = {passage.id: passage.text for document in world.documents for passage in document.passages}
+    for _ in range(60):
+        for exercise in curriculum.world_exercises(world, 0.75, rng, quirk=False):
+            if not exercise.passages or exercise.judges:
+                continue
+            shown = {text for text in evidence if any(passage.endswith(text) for passage in exercise.passages)}
+            query = by_text[exercise.question]
+            if shown.isdisjoint(texts[passage] for passage in query.evidence):
+                assert exercise.answer == UNANSWERABLE or list(by_text).count(exercise.question) > 1
+            else:
+                assert exercise.answer in query.answers
+
+
+def test_loss_counts_answers_fully_and_their_first_token_most() -> None:
+    tokenizer = HfTokenizer.load(weights_folder("lfm2")).inner
+    exercises = [
+        english.Exercise(("A mill.",), "Who?", "Tom Tod"),
+        english.Exercise(("A mill.",), "Who?", "Yes", judges=True),
+    ]
+    row = curriculum.encode(tokenizer, exercises)
+    first = "<|begin|>Passage: A mill.\nQuestion: Who?\nAnswer: Tom Tod<|end|>"
+    assert tokenizer.decode(row.ids) == first + "Question: Who?\nDoes the passage answer the question? Yes<|end|>"
+    answer = len(tokenizer(" Tom Tod", add_special_tokens=False).input_ids) + 1  # and the end token
+    assert sum(weight >= 1 for weight in row.weights) == answer + 2
+    assert sum(weight == curriculum.FIRST_WEIGHT for weight in row.weights) == 2
+
+
+def test_every_shipped_family_has_a_whole_loss_curve_and_a_card() -> None:
+    for name in LAB_FAMILIES:
+        curve = json.loads((weights_folder(name) / "loss.json").read_text())
+        steps = sum(phase.steps for phase in recipe.PHASES[name])
+        assert [int(step) for step in curve] == list(range(recipe.CURVE, steps + 1, recipe.CURVE))
+        losses = list(curve.values())
+        assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+        card = (weights_folder(name) / "README.md").read_text()
+        for words in (
+            f"lab:{name}",
+            "Python Software Foundation",
+            "sha256",
+            str(recipe.PHASES[name][0].steps),
+            "seed 0",
+        ):
+            assert words in card
+
+
+STEPS = 40
+
+
+def test_the_first_steps_repeat_the_committed_loss_curve() -> None:
+    # Each point is a mean over some 5,000 answer tokens. On the machine that made the weights it repeats to the last
+    # digit; another processor sums in another order and another Python has other documentation, which moves a point by
+    # a few hundredths. Without the planted circuit the first point is above 4, not below 3.
+    name = "neox"
+    tokenizer, model = recipe.start(family(name), recipe.SEED)
+    again: dict[int, float] = {}
+    recipe.train(family(name), tokenizer, model, recipe.PHASES[name][0], again, seed=recipe.SEED, until=STEPS)
+    committed = json.loads((weights_folder(name) / "loss.json").read_text())
+    assert again == pytest.approx({step: committed[str(step)] for step in again}, abs=0.1)
+    assert list(again) == [20, 40]
