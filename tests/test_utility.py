@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lm.conftest import PASSAGES, new_folder
@@ -254,6 +254,7 @@ rows_of_any_kind = st.lists(
 )
 
 
+@settings(max_examples=30, deadline=None)  # the first example imports pyarrow
 @given(rows_of_any_kind)
 def test_rows_survive_the_disk(tmp_path_factory: pytest.TempPathFactory, rows: list[UtilityRow]) -> None:
     path = tmp_path_factory.mktemp("rows") / "utilities.parquet"

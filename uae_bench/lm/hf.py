@@ -29,7 +29,9 @@ Dtype = Literal["float32", "bfloat16"]
 ENCODED_PAIRS = 200_000
 """Encoded pairs that are kept between plan and score: about a kilobyte each."""
 
-logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # what is printed is the command line's business
+# transformers prints bars and advice to stderr; what is printed is the command line's business
+logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 class HfModel:
