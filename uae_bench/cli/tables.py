@@ -73,7 +73,7 @@ def _cell(record: ResultRecord, measure: str, test: Comparison | None) -> str:
     if found is None or found.mean is None:
         return "–"
     star = ""
-    if test is not None and test.p_adjusted <= 0.05:
+    if test is not None and not test.why and test.p_adjusted <= 0.05:
         star = "▲" if test.difference > 0 else "▼"
     return f"{found.mean:.3f}{star or ' '}"
 

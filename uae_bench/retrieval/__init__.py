@@ -18,5 +18,6 @@ RETRIEVERS: Registry[Component] = Registry(
         "dense": "uae_bench.retrieval.dense:DENSE",
         "bge": "uae_bench.retrieval.dense:BGE",
         "minilm": "uae_bench.retrieval.dense:MINILM",
+        "cross-encoder": "uae_bench.retrieval.cross_encoder:CROSS_ENCODER",
     },
 )

@@ -1,0 +1,65 @@
+"""Reranking with a cross-encoder of the true class, random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sentence_transformers import CrossEncoder
+
+from tests.retrieval.parts import QUESTIONS, TEXTS, build, tiny_encoder, view
+from uae_bench.errors import BadInput, ModelUnavailable
+from uae_bench.prompts import shown
+from uae_bench.records import Run
+from uae_bench.retrieval import RETRIEVERS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A one-output BERT cross-encoder on the tiny encoder's transformer."""
+    model = CrossEncoder(str(tiny_encoder()), num_labels=1, device="cpu")
+    place = tmp_path_factory.mktemp("cross-encoder")
+    model.save_pretrained(str(place))
+    return place
+
+
+@pytest.fixture(scope="module")
+def first() -> Run:
+    run: Run = build("bm25").retrieve(view(), depth=4)
+    return run
+
+
+def test_scores_are_the_models_own_and_order_the_run(folder: Path, first: Run) -> None:
+    reranked = build("cross-encoder", str(folder)).rerank(view(), first, depth=4)
+    model: Any = CrossEncoder(str(folder), device="cpu")
+    passages = {passage.id: shown(passage) for passage in view().passages}
+    for query, ranking in reranked.rankings.items():
+        assert set(ranking.passages) == set(first.rankings[query].passages)
+        alone = [float(model.predict([(QUESTIONS[query], passages[name])])[0]) for name in ranking.passages]
+        assert ranking.scores == pytest.approx(alone, abs=1e-5)
+        assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
+
+
+def test_depth_cuts_and_an_empty_ranking_stays_empty(folder: Path, first: Run) -> None:
+    reranker = build("cross-encoder", str(folder))
+    assert {len(row.passages) for row in reranker.rerank(view(), first, depth=2).rankings.values()} == {2}
+    nothing = build("bm25").retrieve(view(pools={query: () for query in QUESTIONS}), depth=2)
+    assert all(row.passages == () for row in reranker.rerank(view(), nothing, depth=2).rankings.values())
+
+
+def test_a_query_that_the_run_lacks_is_an_error(folder: Path) -> None:
+    with pytest.raises(BadInput, match="no ranking"):
+        build("cross-encoder", str(folder)).rerank(view(), Run("none", 2, {}), depth=2)
+
+
+def test_it_comes_after_a_first_stage_and_is_known_by_its_weights(folder: Path) -> None:
+    component = RETRIEVERS["cross-encoder"]
+    assert component.shapes == ("R->R",)
+    assert set(component.identity(str(folder), component.config())) == {"model", "weights", "config and tokenizer"}
+    assert len(TEXTS) == len(view().passages)
+
+
+def test_a_model_that_is_not_here_is_said_at_once() -> None:
+    with pytest.raises(ModelUnavailable, match="no such folder"):
+        RETRIEVERS["cross-encoder"].identity("./nowhere", RETRIEVERS["cross-encoder"].config())

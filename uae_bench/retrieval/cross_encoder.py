@@ -1,0 +1,119 @@
+"""Reranking with a cross-encoder: query and passage are read together, one scalar comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from uae_bench.errors import BadInput, ModelUnavailable
+from uae_bench.prompts import shown
+from uae_bench.records import Ranking, RetrievalView, Run
+from uae_bench.retrieval.component import Component, Reranker, Resources, Settings, checked_depth
+from uae_bench.weights import find_folder, identify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentence_transformers import CrossEncoder
+
+OFFLINE = "the same command without this reranker"
+
+
+class CrossEncoderSettings(Settings):
+    """`max_length` in tokens of query and passage together (None = the model's own); `batch` pairs per pass."""
+
+    max_length: int | None = Field(default=None, ge=8)
+    batch: int = Field(default=32, ge=1)
+
+
+class CrossEncoderReranker(Reranker):
+    """Scores each query with each passage of its run. The model is loaded when the first run comes."""
+
+    def __init__(self, name: str, spec: str, settings: CrossEncoderSettings, resources: Resources) -> None:
+        self.name = name
+        self.settings = settings
+        self._spec = spec
+        self._resources = resources
+
+    @cached_property
+    def model(self) -> CrossEncoder:
+        """The loaded cross-encoder.
+
+        Raises:
+            ModelUnavailable: its files are not here, cannot be fetched, or are no cross-encoder with one output.
+        """
+        from sentence_transformers import CrossEncoder
+
+        folder = model_folder(self._spec)
+        try:
+            model: CrossEncoder = CrossEncoder(
+                str(folder),
+                device=self._resources.device,
+                max_length=self.settings.max_length,
+                local_files_only=True,
+                trust_remote_code=False,
+            )
+        except (OSError, ValueError, KeyError) as error:
+            hint = "the folder needs weights and tokenizer of a sequence-classification model"
+            raise ModelUnavailable(f"{folder} does not load as a cross-encoder: {error}", hint=hint) from error
+        if model.num_labels != 1:
+            raise ModelUnavailable(
+                f"{self._spec} gives {model.num_labels} outputs per pair; a reranker gives one",
+                hint="choose a model trained to rank",
+            )
+        return model
+
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
+        """The run's passages by the model's score, in the logits' unit.
+
+        Raises:
+            BadInput: a query of the view is missing from the run.
+        """
+        checked_depth(depth)
+        missing = [query.id for query in view.queries if query.id not in run.rankings]
+        if missing:
+            raise BadInput(f"the run of {run.system} has no ranking for {missing[0]!r}", hint="retrieve it first")
+        passages = {passage.id: shown(passage) for passage in view.passages}
+        pairs = [(query, passage) for query in view.queries for passage in run.rankings[query.id].passages]
+        order = sorted(range(len(pairs)), key=lambda index: len(passages[pairs[index][1]]))
+        texts = [(pairs[index][0].text, passages[pairs[index][1]]) for index in order]
+        scores = self.model.predict(texts, batch_size=self.settings.batch, show_progress_bar=False) if texts else []
+        by_query: dict[str, dict[str, float]] = {query.id: {} for query in view.queries}
+        for index, score in zip(order, scores, strict=True):
+            query, passage = pairs[index]
+            by_query[query.id][passage] = float(score)
+        return Run(self.name, depth, {query: Ranking.from_scores(row, depth) for query, row in by_query.items()})
+
+
+def model_folder(spec: str) -> Path:
+    """The folder behind `name`, `name@revision` or a path.
+
+    Raises:
+        ModelUnavailable: it is not on this machine and cannot be fetched.
+    """
+    name, _, revision = spec.partition("@")
+    return find_folder(name, revision, offline=OFFLINE)
+
+
+def _build(argument: str, settings: CrossEncoderSettings, resources: Resources) -> CrossEncoderReranker:
+    return CrossEncoderReranker(f"cross-encoder:{argument}", argument, settings, resources)
+
+
+def _identity(argument: str, settings: CrossEncoderSettings) -> Mapping[str, str]:
+    folder = model_folder(argument)
+    weights = identify(folder.rglob("*.safetensors"))
+    others = identify(path for path in folder.rglob("*.json"))
+    return {"model": argument, "weights": weights, "config and tokenizer": others}
+
+
+CROSS_ENCODER = Component(
+    shapes=("R->R",),
+    config=CrossEncoderSettings,
+    build=_build,
+    identity=_identity,
+    version=1,
+    argument="a cross-encoder's name or folder",
+)
