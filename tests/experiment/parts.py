@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -91,15 +91,20 @@ def write_card(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def prepare(card: Path, store: Path, *retrievers: str, **fields: Any) -> Experiment:
+def prepare(card: Path, store: Path, retrievers: Sequence[str] = ("bm25",), **fields: Any) -> Experiment:
     """A checked experiment on a card."""
-    asked = {"tasks": (str(card),), "retrievers": retrievers or ("bm25",), **fields}
-    return Experiment.prepare(asked, store=store, device="cpu")
+    return Experiment.prepare({"tasks": (str(card),), "retrievers": retrievers, **fields}, store=store, device="cpu")
 
 
-def run(card: Path, place: Path, *retrievers: str, **fields: Any) -> Results:
+def run(card: Path, place: Path, retrievers: Sequence[str] = ("bm25",), **fields: Any) -> Results:
     """The experiment run, with `place/store` and `place/runs`."""
-    return prepare(card, place / "store", *retrievers, **fields).run(place / "runs")
+    return prepare(card, place / "store", retrievers, **fields).run(place / "runs")
+
+
+def contents(folder: Path, *names: str) -> dict[str, bytes]:
+    """Path below the folder -> bytes, of every file with one of the names."""
+    found = sorted(path for path in folder.rglob("*") if path.name in names)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 def options(settings: Mapping[str, Any]) -> list[str]:

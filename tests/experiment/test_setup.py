@@ -36,7 +36,7 @@ def test_the_card_says_what_the_request_leaves_open(tmp_path: Path) -> None:
 
 
 def test_the_request_goes_before_the_card(tmp_path: Path) -> None:
-    asked = {"pool": "corpus", "depth": 7, "context_size": 1, "encoder": "bge", "measures": ("AP",)}
+    asked: dict[str, Any] = {"pool": "corpus", "depth": 7, "context_size": 1, "encoder": "bge", "measures": ("AP",)}
     setup = setup_of(tmp_path, "bm25", card=LMS, **asked)
     assert (setup.pool, setup.depth, setup.context_size, setup.encoder) == ("corpus", 7, 1, "bge")
     assert [str(measure) for measure in setup.measures] == ["AP"]
@@ -67,9 +67,9 @@ def test_references_are_rows_apart_and_stand_in_no_chain(tmp_path: Path) -> None
 
 def test_a_language_model_is_asked_for_only_where_something_reads_it(tmp_path: Path) -> None:
     assert setup_of(tmp_path, "bm25").judges == ()
-    for role, needing in (("scorer", {"measures": ("ExpUtil@1",)}), ("generator", {"measures": ("EM",)})):
+    for role, measure in (("scorer", "ExpUtil@1"), ("generator", "EM")):
         with pytest.raises(NotPossible, match=f"names no {role}") as caught:
-            setup_of(tmp_path / role, "bm25", **needing)
+            setup_of(tmp_path / role, "bm25", measures=(measure,))
         assert f"--{role}" in caught.value.hint
 
 
@@ -107,6 +107,7 @@ def test_a_task_without_answers_keeps_the_measures_that_need_none(tmp_path: Path
         ({"held_out": ("lab:neox",)}, "nothing to judge"),
         ({"scorer": "lab:lfm2"}, "changes nothing"),
         ({"generator": "lab:lfm2"}, "changes nothing"),
+        ({"train_task": "qasper"}, "no row is trained"),
     ],
 )
 def test_what_a_task_without_answers_cannot_use_is_refused(tmp_path: Path, asked: dict[str, Any], message: str) -> None:

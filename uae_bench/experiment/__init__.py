@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from uae_bench.errors import UsageError
-from uae_bench.experiment.bench import Bench
+from uae_bench.experiment.bench import Bench, Precision
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.models import Models
-from uae_bench.experiment.plan import TaskPlan
+from uae_bench.experiment.plan import TaskPlan, checked
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
 from uae_bench.experiment.setup import by_component, resolve
@@ -76,20 +77,20 @@ class Experiment:
         cards = {name: load_card(name) for name in asked.tasks}
         _refuse_mixed(cards, data)
         place = Store(store, progress=progress)
-        resources = Resources(device=device, progress=progress)
-        models = Models(device)
+        precision = checked(Precision, "lm", by_component(asked.settings).get("lm", {}))
+        models = Models(device, precision.dtype)
+        look = partial(
+            Bench, limit=asked.limit, resources=Resources(device, progress), models=models, calls=place.calls
+        )
         plans = []
         for name, card in cards.items():
             test = _task(name, card, data, asked)
             source = asked.train_task
             training = test if source in (None, name) else _task(str(source), load_card(str(source)), None, asked)
             setup = resolve(asked, test, training)
-            uses = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
-            benches = [
-                Bench(task, splits, asked.limit, resources, models, place.calls)
-                for task, splits in ((test, (setup.split,)), (training, tuple(sorted(uses, reverse=True))))
-            ]
-            plans.append(TaskPlan(setup, *benches, imports))
+            learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
+            trained_on = look(training, tuple(sorted(learnt, reverse=True)))
+            plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
         for plan in plans:
             _ = plan.rows  # every name, option and model is checked before the first stage runs
         return cls(asked, tuple(plans), Runner(place, progress, device), models)

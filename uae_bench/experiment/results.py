@@ -148,7 +148,8 @@ def _copy(role: str, artifact: Artifact, folder: Path) -> None:
     """What of an artifact a user wants to open; utilities stay in the store, where `export` finds them."""
     stage = artifact.key.stage
     if stage == "train":
-        shutil.copytree(artifact.folder, folder / "model" / safe_name(role.partition(" ")[2]), dirs_exist_ok=True)
+        model = folder / "model" / safe_name(role.partition(" ")[2])
+        shutil.copytree(artifact.folder, model, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
     elif stage == "generate":
         shutil.copyfile(artifact.folder / GENERATIONS, folder / f"{safe_name(role.replace(' ', '.'))}.jsonl")
     elif stage in ("retrieve", "evaluate"):

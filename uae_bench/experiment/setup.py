@@ -19,6 +19,9 @@ WRITTEN = frozenset({"generations", "closed_book", "gold"})
 """What a measure may need that only a generator can give."""
 
 
+TRAINED = "add a system that learns: --retriever uae"
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What holds for every row of one task. `settings` maps a component to the options set for it.
@@ -79,15 +82,18 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
     systems = tuple(parse_system(name, known=TRAINERS) for name in names if name not in REFERENCES)
     references = tuple(name for name in names if name in REFERENCES)
     measures = _measures(request, task)
-    settings = by_component(request.settings)
+    asked = by_component(request.settings)
     pool = request.pool or card.pool
     learns = any(step.name in TRAINERS for system in systems for step in system.steps)
-    _refuse_unused(settings, _settable(systems, pool, learns, {task.name, training.name}))
-    settings = {name: {**card.settings.get(name, {}), **settings.get(name, {})} for name in {*card.settings, *settings}}
+    if request.train_task and not learns:
+        raise UsageError(f"--train-task {request.train_task} changes nothing here: no row is trained", hint=TRAINED)
+    settings = {name: {**card.settings.get(name, {}), **asked.get(name, {})} for name in {*card.settings, *asked}}
     needs = {need for measure in measures for need in measure.needs}
     labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
     scorer = _named("scorer", request.scorer, (task, training), labels)
     generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
+    used = _settable(systems, pool, learns, {task.name, training.name}) | ({"lm"} if scorer or generator else set())
+    _refuse_unused(asked, used)
     return Setup(
         split=request.split,
         limit=request.limit,

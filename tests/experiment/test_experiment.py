@@ -1,0 +1,264 @@
+"""From a request to records: what is made, kept, written, and the same every time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import uae_bench
+from tests.experiment import parts
+from tests.experiment.conftest import Finished
+from uae_bench.errors import NotPossible, StoreError, UsageError
+from uae_bench.experiment import Experiment
+from uae_bench.result import read_record
+from uae_bench.store import CallCache, file_digest
+
+DETERMINISTIC = ("record.json", "run.trec", "run.parquet", "values.parquet", "groups.json", "manifest.json")
+
+
+def test_every_system_and_seed_is_a_row_and_what_is_not_random_has_one(finished: Finished) -> None:
+    rows = [(record.system, record.kind, record.seed) for record in finished.results.records]
+    assert rows == [
+        ("oracle-utility", "reference", 0),
+        ("oracle-evidence", "reference", 0),
+        ("uae", "system", 0),
+        ("uae", "system", 1),
+        ("random", "system", 0),
+        ("random", "system", 1),
+        ("bm25", "system", 0),
+    ]
+
+
+def test_two_seeds_of_chance_are_two_runs(finished: Finished) -> None:
+    runs = [(finished.folder("random", seed) / "run.trec").read_bytes() for seed in (0, 1)]
+    assert runs[0] != runs[1]
+
+
+def test_oracles_are_bounds(finished: Finished) -> None:
+    for measure, oracle in (("Success@1", "oracle-evidence"), ("ExpUtil@1", "oracle-utility")):
+        bound = finished.record(oracle).measure(measure)
+        assert bound is not None
+        for record in finished.results.records:
+            found = record.measure(measure)
+            assert found is not None
+            assert found.mean is not None and bound.mean is not None
+            assert found.mean <= bound.mean
+
+
+def test_a_record_leads_to_everything_it_rests_on(finished: Finished) -> None:
+    record, folder = finished.record("uae"), finished.folder("uae")
+    assert read_record(folder / "record.json") == record
+    assert file_digest(folder / record.per_query.file) == record.per_query.digest
+    assert file_digest(folder / record.groups.file) == record.groups.digest
+    assert {"encoder", "scorer and generator"} < set(record.models)
+    stages = {artifact.stage for artifact in record.artifacts.values()}
+    assert stages == {"train", "retrieve", "utility", "generate", "evaluate"}
+    assert (record.train_task, record.partial, record.queries, record.documents) == ("tiny", False, 10, 5)
+    assert record.settings["uae"]["epochs"] == 1
+    assert all(cost.calls > 0 for cost in record.costs.values())
+
+
+def test_the_manifest_holds_the_digest_of_every_file_but_what_the_clock_decides(finished: Finished) -> None:
+    for folder in finished.results.folders:
+        digests = json.loads((folder / "manifest.json").read_text())
+        files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        assert set(digests) == files - {"manifest.json", "measured.json"}
+        assert all(file_digest(folder / name) == digest for name, digest in digests.items())
+
+
+def test_held_out_models_judge_under_their_own_names(finished: Finished) -> None:
+    (spec,) = finished.fields["held_out"]
+    names = [measure.measure for measure in finished.record("bm25").measures]
+    assert f"TokenF1 [{spec}]" in names
+    assert f"ExpUtil@1 [{spec}]" in names
+    assert f"Success@1 [{spec}]" not in names
+
+
+def test_the_frame_holds_every_measure_of_every_row(finished: Finished) -> None:
+    frame = finished.results.frame()
+    assert len(frame) == sum(len(record.measures) for record in finished.results.records)
+    assert set(frame.system) == {"uae", "random", "oracle-utility", "oracle-evidence", "bm25"}
+
+
+def test_every_system_is_compared_with_the_baseline_and_with_every_other(finished: Finished) -> None:
+    against = {one.system for one in finished.results.comparisons["tiny"]}
+    assert against == {"uae", "random", "oracle-utility", "oracle-evidence"}
+    pairs = {frozenset((one.system, one.baseline)) for one in finished.results.pairs["tiny"]}
+    assert len(pairs) == 5 * 4 // 2
+
+
+def test_another_store_and_another_folder_give_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
+    finished.again(tmp_path)
+    ours, theirs = (parts.contents(place / "runs", *DETERMINISTIC) for place in (finished.place, tmp_path))
+    assert len(ours) == len(DETERMINISTIC) * len(finished.results.folders)
+    assert ours == theirs
+
+
+def test_a_second_run_makes_nothing_and_leaves_whole_folders_alone(finished: Finished) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (finished.place / "runs").rglob("*") if path.is_file()}
+    calls = CallCache(finished.place / "store" / "calls.sqlite").count()
+    assert finished.again().records == finished.results.records
+    after = {path: path.stat().st_mtime_ns for path in (finished.place / "runs").rglob("*") if path.is_file()}
+    assert after == before
+    assert CallCache(finished.place / "store" / "calls.sqlite").count() == calls
+
+
+def test_the_plan_of_a_finished_experiment_is_all_hits(finished: Finished) -> None:
+    planned = parts.prepare(finished.card, finished.place / "store", **finished.fields).preview()
+    assert {step.status for step in planned} == {"hit"}
+    assert {step.calls for step in planned} == {None}
+
+
+def test_a_plan_says_why_and_what_it_costs_and_touches_nothing(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, scorer="lab:lfm2", measures=["ExpUtil@1"])
+    planned = parts.prepare(card, tmp_path / "store", ("uae",), settings=parts.QUICK).preview()
+    assert {step.stage for step in planned} == {"pool", "retrieve", "utility", "train", "evaluate", "compare"}
+    assert {step.status for step in planned} == {"miss", "waits"}
+    label = next(step for step in planned if step.label == "label tiny/test with lab:lfm2")
+    # 10 questions, one answer each, with each of 6 passages and with none
+    assert label.calls == 10 * (6 + 1)
+    assert label.tokens is not None and label.tokens > 0
+    assert label.minutes is None  # nobody knows yet how fast the model is here
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_plan_knows_the_minutes_once_the_model_has_run_here(finished: Finished) -> None:
+    changed = {**finished.fields, "context_size": 1}
+    planned = parts.prepare(finished.card, finished.place / "store", **changed).preview()
+    writing = [step for step in planned if step.stage == "generate" and step.status == "miss"]
+    assert writing
+    assert all(step.minutes is not None for step in writing)
+    assert "config.size changed 2→1" in writing[0].why
+
+
+def test_other_measures_are_worked_out_from_what_is_stored(finished: Finished) -> None:
+    calls = CallCache(finished.place / "store" / "calls.sqlite").count()
+    results = finished.again(measures=("AP", "EM"), held_out=())
+    assert [measure.measure for measure in results.records[0].measures] == ["AP", "EM"]
+    assert CallCache(finished.place / "store" / "calls.sqlite").count() == calls
+
+
+def test_a_limit_marks_the_record_partial_and_keeps_the_first_queries(tmp_path: Path) -> None:
+    results = parts.run(parts.write_task(tmp_path), tmp_path, limit=3)
+    assert [(record.partial, record.queries) for record in results.records] == [(True, 3)]
+
+
+def test_a_task_without_answers_ranks_and_tests(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, answers=False)
+    results = parts.run(card, tmp_path, ("random", "oracle-evidence"))
+    assert {record.system for record in results.records} == {"bm25", "random", "oracle-evidence"}
+    assert results.records[0].models == {}
+    assert results.comparisons["tiny"]
+
+
+def test_a_task_without_answers_refuses_to_train_and_names_the_way_out(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, answers=False)
+    with pytest.raises(NotPossible) as caught:
+        parts.prepare(card, tmp_path / "store", ("uae",), scorer="lab:lfm2", encoder="lab:encoder")
+    assert "has no answers" in str(caught.value)
+    assert "--train-task" in caught.value.hint
+
+
+def test_training_elsewhere_is_a_row_like_any_other(finished: Finished, tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, answers=False, name="other", encoder=str(parts.encoder()))
+    results = parts.run(card, tmp_path, ("uae",), train_task=str(finished.card), settings=parts.QUICK)
+    record = results.records[0]
+    assert (record.task, record.system, record.train_task) == ("other", "uae", "tiny")
+    assert set(record.models) == {"encoder", "scorer"}
+
+
+def test_a_reference_by_utility_needs_answers_and_a_pool(tmp_path: Path) -> None:
+    silent = parts.write_task(tmp_path / "silent", answers=False)
+    with pytest.raises(NotPossible):
+        parts.prepare(silent, tmp_path / "store", ("oracle-utility",), scorer="lab:lfm2")
+    spoken = parts.write_task(tmp_path / "spoken", scorer="lab:lfm2")
+    with pytest.raises(NotPossible, match="every passage of the pool"):
+        parts.prepare(spoken, tmp_path / "store", ("oracle-utility",), pool="corpus")
+
+
+def test_a_trained_system_is_not_scored_on_what_it_learnt_from(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, scorer="lab:lfm2")
+    for split in ("train", "all"):
+        with pytest.raises(NotPossible, match="for training"):
+            parts.prepare(card, tmp_path / "store", ("uae",), split=split)
+    dev = parts.prepare(card, tmp_path / "store", ("uae",), split="dev", settings=parts.QUICK)
+    assert dev.plans[0].setup.split == "dev"
+
+
+def test_the_pool_is_the_corpus_where_it_is_asked_for(tmp_path: Path) -> None:
+    results = parts.run(parts.write_task(tmp_path), tmp_path, pool="corpus", depth=72)
+    run = (results.folders[0] / "run.trec").read_text().splitlines()
+    assert results.records[0].pool == "corpus"
+    assert len({line.split()[2].split("-")[0] for line in run if line.startswith("q-Oss-1 ")}) > 1
+
+
+def test_a_setting_under_a_tasks_name_changes_its_card(tmp_path: Path) -> None:
+    experiment = parts.prepare(parts.write_task(tmp_path), tmp_path / "store", settings={"tiny.depth": 3})
+    assert experiment.plans[0].setup.depth == 3
+
+
+def test_two_tasks_of_one_name_or_one_folder_for_several_are_refused(tmp_path: Path) -> None:
+    cards = tuple(str(parts.write_task(tmp_path / name)) for name in ("one", "two"))
+    with pytest.raises(UsageError, match="called tiny"):
+        Experiment.prepare({"tasks": cards}, store=tmp_path / "store")
+    other = str(parts.write_task(tmp_path / "three", name="other"))
+    with pytest.raises(UsageError, match="--data"):
+        Experiment.prepare({"tasks": (cards[0], other)}, store=tmp_path / "store", data=tmp_path)
+
+
+def test_a_file_that_went_missing_or_was_changed_comes_back(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    (folder,) = parts.run(card, tmp_path).folders
+    before = parts.contents(folder, *DETERMINISTIC)
+    (folder / "run.trec").unlink()
+    (folder / "values.parquet").write_bytes(b"")
+    (folder / "manifest.json").write_text('{"values')
+    parts.run(card, tmp_path)
+    assert parts.contents(folder, *DETERMINISTIC) == before
+
+
+def test_an_altered_artifact_is_never_used(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    parts.run(card, tmp_path)
+    (run,) = (tmp_path / "store" / "artifacts" / "retrieve").glob("*/run.parquet")
+    run.write_bytes(b"another run")
+    with pytest.raises(StoreError) as caught:
+        parts.run(card, tmp_path)
+    assert run.parent.name[:8] in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["runs", "store"])
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_computed(tmp_path: Path, where: str) -> None:
+    card = parts.write_task(tmp_path)
+    (tmp_path / where).write_text("a file")
+    with pytest.raises(StoreError, match=where):
+        parts.run(card, tmp_path)
+    assert not (tmp_path / "store" / "artifacts").exists()
+
+
+def test_data_may_lie_elsewhere_than_the_card_says(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    expected = parts.run(card, tmp_path).records
+    shutil.move(tmp_path / "data", tmp_path / "moved")
+    found = uae_bench.run(
+        task=str(card), retrievers=["bm25"], data=tmp_path / "moved", out=tmp_path / "runs", store=tmp_path / "new"
+    )
+    assert found.records == expected
+
+
+def test_the_python_call_takes_what_the_command_takes(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    results = uae_bench.run(
+        task=[str(card)], retrievers=["bm25", "random"], seeds=(3,), settings={"bm25.k1": 0.9}, limit=4,
+        out=tmp_path / "runs", store=tmp_path / "store",
+    )  # fmt: skip
+    assert [(record.system, record.seed, record.queries) for record in results.records] == [
+        ("bm25", 3, 4),
+        ("random", 3, 4),
+    ]
+    assert results.records[0].settings["bm25"]["k1"] == 0.9
+    with pytest.raises(UsageError, match="no field 'retriever'"):
+        uae_bench.run(task=str(card), retrievers=[], retriever="bm25")
