@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lm.conftest import PASSAGES, new_folder
@@ -23,13 +23,9 @@ from uae_bench.utility import (
     DEFINITIONS,
     Labelling,
     UtilityItem,
-    entropy,
     label,
     label_items,
-    read_rows,
-    teacher_distribution,
     utilities,
-    write_rows,
 )
 
 QUERIES = {name: Query(name, text, "d") for name, text in (("q1", "Who built it?"), ("q2", "Is it old?"))}
@@ -97,23 +93,6 @@ def test_for_one_reference_all_definitions_order_passages_alike(
 def test_inverse_perplexity_is_a_share(given_one: list[Likelihood], closed: Likelihood) -> None:
     rows = [UtilityRow("q", "p", at, one, closed, 5) for at, one in enumerate(given_one)]
     assert 0 < utilities(rows, "inverse-perplexity")["q"]["p"] <= 1
-
-
-def test_the_teacher_sharpens_as_lambda_grows() -> None:
-    # scores 0 and ln 3: shares 1/4 and 3/4 at lambda 1, 1/10 and 9/10 at lambda 2, equal at 0
-    scores = [0.0, math.log(3)]
-    assert teacher_distribution(scores, 1) == pytest.approx([1 / 4, 3 / 4])
-    assert teacher_distribution(scores, 2) == pytest.approx([1 / 10, 9 / 10])
-    assert teacher_distribution(scores, 0) == [0.5, 0.5]
-    assert entropy([0.5, 0.5]) == pytest.approx(math.log(2))
-    assert entropy([1.0, 0.0]) == 0
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20), st.floats(0, 100))
-def test_a_teacher_is_a_distribution_for_any_scores(scores: list[float], lam: float) -> None:
-    shares = teacher_distribution(scores, lam)
-    assert math.fsum(shares) == pytest.approx(1)
-    assert -1e-12 <= entropy(shares) <= math.log(len(scores)) + 1e-9
 
 
 def test_unanswerable_and_empty_references_are_no_items() -> None:
@@ -252,28 +231,6 @@ rows_of_any_kind = st.lists(
     st.builds(UtilityRow, st.text(), st.text(), st.integers(0, 9), likelihood, likelihood, st.integers(1, 99)),
     max_size=6,
 )
-
-
-@settings(max_examples=30, deadline=None)  # the first example imports pyarrow
-@given(rows_of_any_kind)
-def test_rows_survive_the_disk(tmp_path_factory: pytest.TempPathFactory, rows: list[UtilityRow]) -> None:
-    path = tmp_path_factory.mktemp("rows") / "utilities.parquet"
-    write_rows(rows, path)
-    assert read_rows(path) == rows
-
-
-def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
-    rows = [row((-2.0, 4), (-6.0, 4))]
-    write_rows(rows, tmp_path / "one.parquet")
-    write_rows(rows, tmp_path / "two.parquet")
-    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
-
-
-def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
-    (tmp_path / "text.parquet").write_text("no parquet")
-    for name in ("none.parquet", "text.parquet"):
-        with pytest.raises(BadInput, match=name):
-            read_rows(tmp_path / name)
 
 
 def test_utilities_need_no_torch() -> None:

@@ -11,7 +11,6 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from uae_bench.errors import BadInput, UnknownName
@@ -228,62 +227,3 @@ def utilities(rows: Iterable[UtilityRow], definition: str = "log-ratio") -> dict
         query: {passage: math.fsum(answers.values()) / len(answers) for passage, answers in passages.items()}
         for query, passages in values.items()
     }
-
-
-def teacher_distribution(scores: Sequence[float], lam: float) -> list[float]:
-    """softmax(lam * scores): the teacher that a student is trained to match (arXiv 2604.22722); lam multiplies."""
-    highest = max(lam * score for score in scores)
-    weights = [math.exp(lam * score - highest) for score in scores]
-    total = math.fsum(weights)
-    return [weight / total for weight in weights]
-
-
-def entropy(shares: Sequence[float]) -> float:
-    """Entropy of a distribution in nats: 0 for certainty, log(n) for indifference between n."""
-    return -math.fsum(share * math.log(share) for share in shares if share > 0)
-
-
-def write_rows(rows: Iterable[UtilityRow], path: Path) -> None:
-    """Rows as Parquet, one column per field; likelihoods as `<which>_logprob` (nats) and `<which>_tokens`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kept = list(rows)
-    columns = {
-        "query": pa.array([row.query for row in kept], pa.string()),
-        "passage": pa.array([row.passage for row in kept], pa.string()),
-        "answer": pa.array([row.answer for row in kept], pa.int32()),
-        "given_logprob": pa.array([row.given.logprob for row in kept], pa.float64()),
-        "given_tokens": pa.array([row.given.tokens for row in kept], pa.int32()),
-        "closed_book_logprob": pa.array([row.closed_book.logprob for row in kept], pa.float64()),
-        "closed_book_tokens": pa.array([row.closed_book.tokens for row in kept], pa.int32()),
-        "answer_bytes": pa.array([row.answer_bytes for row in kept], pa.int32()),
-    }
-    pq.write_table(pa.table(columns), path, compression="zstd")
-
-
-def read_rows(path: Path) -> list[UtilityRow]:
-    """What `write_rows` wrote.
-
-    Raises:
-        BadInput: no such file, no Parquet, or other columns.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path).to_pylist()
-        return [
-            UtilityRow(
-                row["query"],
-                row["passage"],
-                row["answer"],
-                given=Likelihood(row["given_logprob"], row["given_tokens"]),
-                closed_book=Likelihood(row["closed_book_logprob"], row["closed_book_tokens"]),
-                answer_bytes=row["answer_bytes"],
-            )
-            for row in table
-        ]
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
-        hint = "uae-bench writes utilities.parquet; label again, or import the whole artifact"
-        raise BadInput(f"{path} holds no utility rows: {error}", hint=hint) from error

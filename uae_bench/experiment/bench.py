@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,6 +59,14 @@ class HardPool(BaseModel):
 
     size: int = Field(default=50, ge=2)
     reward_model: str = "BAAI/bge-reranker-base"
+
+
+class Precision(BaseModel):
+    """What `--set lm.…` may set: `dtype`, float32 or bfloat16, of the language models' weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class Training(BaseModel):
@@ -221,7 +230,7 @@ def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without:
     Of a run the first `LABELLED_DEPTH` passages count, and the marked evidence is always labelled. What the labels
     in `without` hold already is left out.
     """
-    identity = spec.identity()
+    identity = spec.identity(bench.models.dtype)
 
     def candidates(inputs: Mapping[str, Artifact]) -> dict[str, list[str]]:
         labelled = [row for role in without for row in runs.read_utilities(inputs[role].folder / UTILITIES)]
@@ -328,7 +337,7 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
     """Stage generate: an answer per query from the first `size` passages of a run, from none (`closed-book`), or
     from the marked evidence (`gold`).
     """
-    identity = spec.identity()
+    identity = spec.identity(bench.models.dtype)
     run = context if isinstance(context, Step) else None
 
     def contexts(inputs: Mapping[str, Artifact]) -> dict[str, Sequence[str]]:

@@ -10,13 +10,18 @@ from uae_bench.lm.spec import LmSpec
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
+    from uae_bench.lm.local import Dtype
 
 
 class Models:
-    """Holds at most one open language model. A context manager: on leaving, its memory is freed."""
+    """Holds at most one open language model. A context manager: on leaving, its memory is freed.
 
-    def __init__(self, device: str) -> None:
+    `dtype` is that of the weights; unlike the device it changes likelihoods, and so it is part of a model's identity.
+    """
+
+    def __init__(self, device: str, dtype: Dtype = "float32") -> None:
         self._device = device
+        self.dtype: Dtype = dtype
         self._open: tuple[LmSpec, LanguageModel] | None = None
         self._stack = ExitStack()
 
@@ -28,7 +33,7 @@ class Models:
         """
         if self._open is None or self._open[0] != spec:
             self.close()
-            self._open = (spec, self._stack.enter_context(spec.open(usable_device(self._device))))
+            self._open = (spec, self._stack.enter_context(spec.open(usable_device(self._device), self.dtype)))
         return self._open[1]
 
     def close(self) -> None:

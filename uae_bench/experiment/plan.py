@@ -17,6 +17,7 @@ from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.setup import Setup
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
+from uae_bench.lm.local import Dtype
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.metrics import Measure
 from uae_bench.references import REFERENCES
@@ -151,9 +152,10 @@ class TaskPlan:
         refs = dict(models)
         if trained:
             refs["encoder"] = ModelRef(spec=self.setup.encoder, identity=dict(encoder_identity(self.setup.encoder)))
+        dtype = self.test.models.dtype
         if trained and self.setup.scorer and not self._judged:
-            refs["scorer"] = _model_ref(parse_lm(self.setup.scorer))
-        refs |= {role: _model_ref(judge.spec) for role, judge in zip(self._judge_roles, judges, strict=True)}
+            refs["scorer"] = _model_ref(parse_lm(self.setup.scorer), dtype)
+        refs |= {role: _model_ref(judge.spec, dtype) for role, judge in zip(self._judge_roles, judges, strict=True)}
         return Row(name, kind, seed, run, evaluate, trained, judges, options, refs)
 
     @property
@@ -272,8 +274,8 @@ class TaskPlan:
         return self._shared.setdefault(key, step)
 
 
-def _model_ref(spec: LmSpec) -> ModelRef:
-    return ModelRef(spec=spec.text, identity=dict(spec.identity()), family=spec.family())
+def _model_ref(spec: LmSpec, dtype: Dtype) -> ModelRef:
+    return ModelRef(spec=spec.text, identity=dict(spec.identity(dtype)), family=spec.family())
 
 
 def checked(model: type[M], name: str, given: Mapping[str, object]) -> M:
