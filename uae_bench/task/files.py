@@ -101,7 +101,7 @@ def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
 def hub_commit(card: TaskCard, role: str, file: FileCard) -> str:
     """The commit that a Hub file's revision names now.
 
-    One request without retries, before any download: `datasets` has no time limit and would retry for half a minute.
+    One request before any download: `datasets` takes seconds to import and then waits twice as long for an answer.
 
     Raises:
         BadInput: the Hub does not answer within seconds, or knows no such repository or revision.
