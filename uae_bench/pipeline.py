@@ -124,7 +124,14 @@ def label(
 
 
 def training_set(
-    task: Task, train: Sequence[str], dev: Sequence[str], candidates: Run, utilities: Mapping[str, Mapping[str, float]]
+    task: Task,
+    train: Sequence[str],
+    dev: Sequence[str],
+    candidates: Run,
+    utilities: Mapping[str, Mapping[str, float]],
+    *,
+    definition: str = "log-ratio",
+    provenance: Mapping[str, str] | None = None,
 ) -> TrainingSet:
     """What a trainer is handed: queries by split, their candidates, utilities, and marked evidence.
 
@@ -147,6 +154,8 @@ def training_set(
         candidates=candidates,
         utilities=utilities,
         evidence={query: task.evidence(query) for query in known},
+        definition=definition,
+        provenance=provenance or {},
     )
 
 

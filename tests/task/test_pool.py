@@ -29,17 +29,17 @@ def test_a_query_without_a_document_has_no_document_pool() -> None:
 
 def test_a_hard_pool_takes_turns_and_repeats_nothing() -> None:
     # base: a b c, reward: b d e -> turns a, b | b (in already), d | c, e -> cut at 4: a b d c
-    pools = hard_pools(TASK, "test", run(q1="a b c", q2="a"), run(q1="b d e", q2="a"), 4)
+    pools = hard_pools(("q1", "q2"), run(q1="a b c", q2="a"), run(q1="b d e", q2="a"), 4)
     assert pools["q1"] == ("a", "b", "d", "c")
 
 
 def test_half_of_a_hard_pool_comes_from_each_ranking_where_they_are_disjoint() -> None:
-    pools = hard_pools(TASK, "test", run(q1="a b c d", q2="x"), run(q1="e f g h", q2="x"), 4)
+    pools = hard_pools(("q1", "q2"), run(q1="a b c d", q2="x"), run(q1="e f g h", q2="x"), 4)
     assert sorted(pools["q1"]) == ["a", "b", "e", "f"]
 
 
 def test_a_hard_pool_goes_on_with_the_longer_ranking_and_may_stay_small() -> None:
-    pools = hard_pools(TASK, "test", run(q1="a", q2="x"), run(q1="a e f g", q2="x"), 4)
+    pools = hard_pools(("q1", "q2"), run(q1="a", q2="x"), run(q1="a e f g", q2="x"), 4)
     assert pools["q1"] == ("a", "e", "f", "g")
     assert pools["q2"] == ("x",)
     assert small_pools(pools, 4) == 1
@@ -47,7 +47,7 @@ def test_a_hard_pool_goes_on_with_the_longer_ranking_and_may_stay_small() -> Non
 
 def test_a_hard_pool_needs_every_query_in_both_runs() -> None:
     with pytest.raises(BadInput, match="lacks query 'q2'"):
-        hard_pools(TASK, "test", run(q1="a"), run(q1="a", q2="a"), 4)
+        hard_pools(("q1", "q2"), run(q1="a"), run(q1="a", q2="a"), 4)
 
 
 def test_another_pool_has_another_digest_and_order_does_not_matter() -> None:

@@ -24,7 +24,7 @@ from uae_bench.experiment.steps import Estimate, Step
 from uae_bench.experiment.summary import summary
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
-from uae_bench.metrics import Judged, Measure, latency_by_stage
+from uae_bench.metrics import Judged, Measure, latency_by_stage, throughput
 from uae_bench.pipeline import Pools
 from uae_bench.records import GenerationRecord, Query, RetrievalView, Value
 from uae_bench.references import REFERENCES
@@ -35,7 +35,7 @@ from uae_bench.retrieval.dense import DENSE
 from uae_bench.significance import clusters_of
 from uae_bench.store import Artifact, CallCache, Json, canonical_json, digest_of, file_digest
 from uae_bench.systems.trainer import Trainer
-from uae_bench.task.pool import hard_pools
+from uae_bench.task.pool import hard_pools, small_pools
 from uae_bench.task.task import Task
 from uae_bench.utility import utilities
 
@@ -133,12 +133,15 @@ def pool_step(bench: Bench, kind: str, sources: Mapping[str, Step] | None = None
         for split in bench.splits:
             if kind == "hard":
                 base, reward = (runs.read_run(inputs[role].folder / RUN) for role in ("base", "reward"))
-                found: Pools = hard_pools(bench.task, split, base, reward, size)
+                found: Pools = hard_pools([query.id for query in bench.of(split)], base, reward, size)
             else:
                 found = pipeline.pool(bench.task, split, kind)
             if pools is not None and found is not None:
                 pools.update({query.id: found[query.id] for query in bench.of(split)})
         (folder / "pools.json").write_text(json.dumps(pools, ensure_ascii=False), encoding="utf-8")
+        if kind == "hard":
+            small = {f"pools_of_fewer_than_{size}_passages": small_pools(pools or {}, size)}
+            (folder / FACTS).write_text(canonical_json(small))
         return {}
 
     config: dict[str, Json] = {"kind": kind, "size": size, **bench.scope}
@@ -177,7 +180,10 @@ def retrieve_step(
         runs.write_run(found.run, folder / RUN)
         (folder / FACTS).write_text(canonical_json(dict(found.facts)))
         seconds = pipeline.time_queries(chain, view, depth=depth)
-        return {"latency": {stage: asdict(figures) for stage, figures in latency_by_stage(seconds).items()}}
+        return {
+            "latency": {stage: asdict(figures) for stage, figures in latency_by_stage(seconds).items()},
+            "queries_per_second": throughput(len(seconds["encode"]), sum(map(sum, seconds.values()))),
+        }
 
     needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
     config_json: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
@@ -300,9 +306,14 @@ def train_step(
     candidates: Step,
     labels: Step | None,
     training: Training,
+    scorer: str,
 ) -> Step:
-    """Stage train: a model directory from the training splits' candidates and utilities; dev chooses the checkpoint."""
+    """Stage train: a model directory from the training splits' candidates and utilities; dev chooses the checkpoint.
+
+    Task, licence and `scorer` stand in the model's card.
+    """
     splits = bench.task.splits
+    provenance = {"task": bench.task.name, "license": bench.task.card.license, "scorer": scorer}
     train = [query.id for split in bench.splits if splits[split].use == "train" for query in bench.of(split)]
     dev = [query.id for split in bench.splits if splits[split].use == "dev" for query in bench.of(split)]
 
@@ -311,7 +322,7 @@ def train_step(
         if training.permute_utilities:
             gains = pipeline.permuted(gains, seed)
         run = runs.read_run(inputs["candidates"].folder / RUN)
-        data = pipeline.training_set(bench.task, train, dev, run, gains)
+        data = pipeline.training_set(bench.task, train, dev, run, gains, definition=definition, provenance=provenance)
         pipeline.train(trainer, data, options, encoder, seed, folder, bench.running())
         return {}
 
@@ -325,6 +336,7 @@ def train_step(
             "seed": seed,
             "definition": definition,
             "training": training.model_dump(),
+            "provenance": provenance,
             **bench.scope,
         },
         {**bench.facts, "encoder": digest_of(dict(encoder_identity(encoder))), **trainer.identity(options)},
@@ -339,13 +351,13 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
     """
     identity = spec.identity(bench.models.dtype)
     run = context if isinstance(context, Step) else None
+    shown = 0 if context == "closed-book" else size
 
     def contexts(inputs: Mapping[str, Artifact]) -> dict[str, Sequence[str]]:
         if run is not None:
             rankings = runs.read_run(inputs["run"].folder / RUN).rankings
-            return {query.id: rankings[query.id].passages[:size] for query in bench.queries}
-        gold = {query.id: sorted(bench.task.evidence(query.id))[:size] for query in bench.queries}
-        return {query: passages if context == "gold" else () for query, passages in gold.items()}
+            return {query.id: rankings[query.id].passages[:shown] for query in bench.queries}
+        return {query.id: sorted(bench.task.evidence(query.id))[:shown] for query in bench.queries}
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         written = pipeline.generate(
@@ -367,11 +379,11 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
     return Step(
         "generate",
         f"answer {bench.label} with {spec.text} ({run.label if run else context})",
-        {"context": kind, "size": size, "sampling": {**asdict(sampling), "stop": list(sampling.stop)}, **bench.scope},
+        {"context": kind, "size": shown, "sampling": {**asdict(sampling), "stop": list(sampling.stop)}, **bench.scope},
         {**bench.facts, "lm": digest_of(dict(identity)), "prompt": spec.prompt.digest},
         produce,
         needs,
-        estimate=lambda: _writing_cost(bench, 0 if context == "closed-book" else size, sampling),
+        estimate=lambda: _writing_cost(bench, shown, sampling),
         work=digest_of(dict(identity)),
     )
 

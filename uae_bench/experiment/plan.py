@@ -118,7 +118,7 @@ class TaskPlan:
         }
         options: dict[str, Mapping[str, Json]] = {name: config.model_dump() for name, config in configs.items()}
         options |= {name: self._options(name).model_dump(mode="json") for name in trained}
-        if "training" in self.setup.settings:
+        if trained and "training" in self.setup.settings:
             options["training"] = dict(self.setup.settings["training"])
         return self._row(system.name, "system", seed, run, trained, options, models)
 
@@ -226,6 +226,7 @@ class TaskPlan:
             self._base_run(self.training),
             labels,
             checked(Training, "training", self.setup.settings.get("training", {})),
+            self.setup.scorer,
         )
         return self._share(("train", name, seed), step)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
 
@@ -35,19 +35,19 @@ def document_pools(task: Task, split: str) -> Mapping[str, tuple[str, ...]]:
     return pools
 
 
-def hard_pools(task: Task, split: str, base: Run, reward: Run, size: int) -> Mapping[str, tuple[str, ...]]:
+def hard_pools(queries: Iterable[str], base: Run, reward: Run, size: int) -> Mapping[str, tuple[str, ...]]:
     """Per query, `size` passages: half the best of the base encoder, half the best of the reward model, no repeats.
 
     The two rankings take turns, the base encoder first; a passage that is already in is skipped, and where one ranking
     is used up the other goes on. Where both together hold fewer than `size`, the pool is all that they hold.
 
     Raises:
-        BadInput: a run lacks a query of the split, or `size` is below 1.
+        BadInput: a run lacks one of the queries, or `size` is below 1.
     """
     if size < 1:
         raise BadInput(f"a hard pool of {size} passages is empty", hint="choose a size of 1 or more")
     pools = {}
-    for identity in task.split(split).queries:
+    for identity in queries:
         first, second = (_ranking(run, identity) for run in (base, reward))
         turns = chain.from_iterable(zip_longest(first.passages, second.passages))
         pools[identity] = tuple(dict.fromkeys(passage for passage in turns if passage is not None))[:size]
