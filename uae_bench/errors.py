@@ -37,7 +37,12 @@ class BadInput(UaeBenchError):
 
 
 class ModelUnavailable(UaeBenchError):
-    """An encoder or language model that is not on this machine and cannot be reached."""
+    """An encoder or language model that is not on this machine and cannot be reached.
+
+    `offline` holds the options with which the same command runs on this machine alone, where that is known.
+    """
+
+    offline: tuple[str, ...] = ()
 
 
 class NotPossible(UaeBenchError):

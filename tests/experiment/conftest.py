@@ -42,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """`uae`, two seeds of it and of `random`, both references, BM25 as baseline; another family held out."""
     place = tmp_path_factory.mktemp("finished")
     card = parts.write_task(place, models=True)
-    fields = {
+    fields: dict[str, Any] = {
         "retrievers": SYSTEMS,
         "seeds": (0, 1),
         "settings": parts.QUICK,

@@ -5,19 +5,22 @@ from __future__ import annotations
 import errno
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, StoreError, UaeBenchError
+from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, ModelUnavailable, StoreError, UaeBenchError
 
 DISK_ERRORS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
     errno.EEXIST, errno.ENAMETOOLONG,
 })  # fmt: skip
 """What a disk may answer to a command that writes where the user said."""
+
+OFFLINE_REPLACES = ("--encoder", "--scorer", "--generator", "--held-out")
 
 out = Console()
 err = Console(stderr=True)
@@ -28,6 +31,23 @@ def show_error(error: UaeBenchError) -> None:
     err.print(f"[bold red]error[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
     if error.hint:
         err.print(f"[bold]  fix[/] {_plain(error.hint)}", soft_wrap=True, highlight=False)
+    if isinstance(error, ModelUnavailable) and error.offline:
+        again = offline_command(sys.argv[1:], error.offline)
+        err.print(f"[bold]  run[/] {_plain(again)}", soft_wrap=True, highlight=False)
+
+
+def offline_command(arguments: Sequence[str], instead: Sequence[str]) -> str:
+    """The command with its options replaced by those that run without a hub."""
+    replaced = {*instead[::2], "-r", *OFFLINE_REPLACES} - {"--set"}
+    kept: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        name, equals, _ = argument.partition("=")
+        if name not in replaced:
+            kept.append(argument)
+        elif not equals:
+            next(left, None)
+    return shlex.join(["uae-bench", *kept, *instead])
 
 
 def _plain(text: str) -> str:

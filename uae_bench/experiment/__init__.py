@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uae_bench.errors import UsageError
+from uae_bench.errors import ModelUnavailable, UsageError
 from uae_bench.experiment.bench import Bench, Precision
 from uae_bench.experiment.imported import Imported
-from uae_bench.experiment.models import Models
+from uae_bench.experiment.models import Models, require_device
 from uae_bench.experiment.plan import TaskPlan, checked
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
-from uae_bench.experiment.setup import by_component, resolve
+from uae_bench.experiment.setup import by_component, learns, offline_options, resolve
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress
@@ -74,6 +74,7 @@ class Experiment:
             UaeBenchError: a name, value, card, file or model that cannot be used; nothing has been computed.
         """
         asked = request(fields)
+        require_device(device)
         cards = {name: load_card(name) for name in asked.tasks}
         _refuse_mixed(cards, data)
         place = Store(store, progress=progress)
@@ -86,13 +87,14 @@ class Experiment:
         for name, card in cards.items():
             test = _task(name, card, data, asked)
             source = asked.train_task
-            training = test if source in (None, name) else _task(str(source), load_card(str(source)), None, asked)
+            same = source in (None, name) or not learns(asked)
+            training = test if same else _task(str(source), load_card(str(source)), None, asked)
             setup = resolve(asked, test, training)
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
         for plan in plans:
-            _ = plan.rows  # every name, option and model is checked before the first stage runs
+            _require_rows(plan)
         return cls(asked, tuple(plans), Runner(place, progress, device), models)
 
     def preview(self) -> list[PlannedStep]:
@@ -137,6 +139,15 @@ class Experiment:
             tokens=cost.tokens if cost else None,
             minutes=cost.tokens / speed / 60 if cost and speed else None,
         )
+
+
+def _require_rows(plan: TaskPlan) -> None:
+    """Every name, option and model is checked before the first stage runs."""
+    try:
+        _ = plan.rows
+    except ModelUnavailable as error:
+        error.offline = offline_options(plan.setup)
+        raise
 
 
 def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from uae_bench.errors import NotPossible, UsageError
 from uae_bench.lm.spec import LmSpec
 
 if TYPE_CHECKING:
@@ -48,10 +50,30 @@ class Models:
         self.close()
 
 
+def require_device(name: str) -> None:
+    """Nothing where a name spells a device; whether it is there is seen when a stage first needs it.
+
+    Raises:
+        UsageError: no device is called so.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise UsageError(f"no device is called {name!r}", hint="auto, cpu, cuda, cuda:1 ... or mps")
+
+
 def usable_device(wanted: str) -> str:
-    """The device that a name means: `auto` is the first CUDA device where there is one, else the CPU."""
-    if wanted != "auto":
+    """The device that a name means: `auto` is the first CUDA device where there is one, else the CPU.
+
+    Raises:
+        NotPossible: this machine, or the torch that is installed, has no such device.
+    """
+    if wanted == "cpu":
         return wanted
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    there = torch.backends.mps.is_available() if kind == "mps" else torch.cuda.device_count() > int(number or 0)
+    if not there:
+        raise NotPossible(f"there is no device {wanted} here that torch can use", hint="--device auto takes what is")
+    return wanted

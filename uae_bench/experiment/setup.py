@@ -114,6 +114,34 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
     )
 
 
+def learns(request: Request) -> bool:
+    """Whether a row of the request is trained."""
+    names = (*request.retrievers, request.baseline or "")
+    return any(step.partition(":")[0].strip() in TRAINERS for name in names for step in name.split(">"))
+
+
+def offline_options(setup: Setup) -> tuple[str, ...]:
+    """Options with which the same rows run without a hub: the lab's models wherever another one is named."""
+    rows = dict.fromkeys((*setup.references, *map(_offline_name, setup.systems)))
+    trained = [step.name for system in setup.systems for step in system.steps if step.name in TRAINERS]
+    options = [part for row in rows for part in ("--retriever", row)]
+    baseline = _offline_name(parse_system(setup.baseline, known=TRAINERS)) if setup.baseline not in REFERENCES else ""
+    options += ["--baseline", baseline or setup.baseline]
+    if trained or any("dense" in row.split(">") for row in rows):
+        options += ["--encoder", "lab:encoder"]
+    options += ["--scorer", "lab:lfm2"] if setup.scorer else []
+    options += ["--generator", "lab:lfm2"] if setup.generator else []
+    options += ["--held-out", "lab:llama", "--held-out", "lab:neox"] if setup.held_out else ["--held-out", "none"]
+    options += ["--pool", "document"] if setup.pool == "hard" else []
+    named = [name for name in dict.fromkeys(trained) if "reward_model" in TRAINERS[name].config.model_fields]
+    return (*options, *(part for name in named for part in ("--set", f"{name}.reward_model=encoder")))
+
+
+def _offline_name(system: System) -> str:
+    kept = [step for step in system.steps if step.name != "cross-encoder"]
+    return ">".join("dense" if step.name in ("dense", "bge") else str(step) for step in kept)
+
+
 def full_name(name: str, encoder: str) -> str:
     """A system's name with its encoder said: `bm25>dense` is `bm25>dense:minilm` where that is the encoder."""
     refuse_chained(name)
