@@ -30,6 +30,7 @@ QUICK: Mapping[str, object] = {
     "full_learning_rate": 0.005, "lora_learning_rate": 0.02, "lora_alpha": 4, "tau": 0.1, "max_length": 16,
     "reward_model": "encoder", "reward_mode": "full", "reward_epochs": 6, "reward_evaluations": 1,
     "reward_full_learning_rate": 0.005, "reward_lora_learning_rate": 0.005, "reward_max_length": 24, "lora_rank": 4,
+    "reward_min_gap": 0.2, "reward_reader_learning_rate": 0.01, "reward_reader_width": 16,
 }  # fmt: skip
 
 

@@ -66,6 +66,8 @@ class UaeConfig(BaseModel):
     reward_patience: Count
     reward_full_learning_rate: Positive
     reward_lora_learning_rate: Positive
+    reward_reader_learning_rate: Positive
+    reward_reader_width: Count
     reward_warmup: Share
     reward_weight_decay: NotNegative
     reward_max_length: Count

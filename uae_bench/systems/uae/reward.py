@@ -17,18 +17,18 @@ from uae_bench.progress import Progress
 from uae_bench.systems.uae.config import UaeConfig
 from uae_bench.systems.uae.data import Labelled, Scores
 from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit
-from uae_bench.systems.uae.lora import fold, inject
+from uae_bench.systems.uae.lora import inject
 from uae_bench.systems.uae.loss import pairwise_margin
-from uae_bench.systems.uae.tensors import Features, TokenRows, by_length, padded, tokenised
+from uae_bench.systems.uae.tensors import Features, Rows, by_length, padded, tokenised
 
 SCORING_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Every (query, candidate) of the training set as one tokenised row."""
+    """Every (query, candidate) of the training set as one row."""
 
-    rows: TokenRows
+    rows: Rows
     number: Mapping[tuple[str, str], int]
 
 
@@ -104,18 +104,17 @@ def tokenised_pairs(model: CrossEncoder, texts: Mapping[tuple[str, str], tuple[s
 
 def train_reward_model(
     model: CrossEncoder, pairs: Pairs, train: Sequence[Labelled], dev: Sequence[Labelled],
-    utilities: Scores, options: UaeConfig, seed: int, progress: Progress,
+    utilities: Scores, options: UaeConfig, rate: float, seed: int, progress: Progress,
 ) -> History:  # fmt: skip
     """Fits R by `pairwise_margin`; the weights of least dev loss (over all pairs of each dev query) are kept."""
-    full = options.reward_mode == "full"
     schedule = Schedule(
         batch=options.reward_batch, epochs=options.reward_epochs, evaluations=options.reward_evaluations,
         patience=options.reward_patience, warmup=options.reward_warmup, weight_decay=options.reward_weight_decay,
-        learning_rate=options.reward_full_learning_rate if full else options.reward_lora_learning_rate,
+        learning_rate=rate,
         precision=options.precision,
     )  # fmt: skip
     items = [*train, *dev]
-    history = fit(
+    return fit(
         RewardTrainer, CrossEncoderTrainingArguments, schedule,
         KeepBest("eval_loss", higher_is_better=False, patience=schedule.patience),
         model=model, rows=len(train), seed=seed, progress=progress, label="reward model",
@@ -124,9 +123,6 @@ def train_reward_model(
         loss=MarginLoss(model, options.reward_margin, options.reward_min_gap),
         data_collator=Groups(pairs, items, utilities, options.reward_group, np.random.default_rng(seed), model),
     )  # fmt: skip
-    if not full:
-        fold(model.model)
-    return history
 
 
 def reward_scores(

@@ -25,18 +25,9 @@ from uae_bench.systems.uae.data import CandidateSet, Labelled, Scores
 from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit, restore
 from uae_bench.systems.uae.lora import fold, inject
 from uae_bench.systems.uae.loss import student_log_distribution, uae_loss
-from uae_bench.systems.uae.tensors import Features, Rows, VectorRows, by_length, padded, tokenised
+from uae_bench.systems.uae.tensors import Features, Inputs, Rows, VectorRows, by_length, numbered, padded
 
 ENCODING_BATCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """Queries and passages as rows of model inputs, and the row of each id (passages and queries are told apart)."""
-
-    rows: Rows
-    query: Mapping[str, int]
-    passage: Mapping[str, int]
 
 
 class CandidateLoss(nn.Module):
@@ -130,24 +121,7 @@ def embedded(encoder: BiEncoder, queries: Mapping[str, str], passages: Mapping[s
             encoder.encode_passages(list(passages.values()), progress),
         ]
     )
-    return Inputs(VectorRows(torch.from_numpy(vectors)), *_numbered(queries, passages))
-
-
-def token_inputs(
-    encoder: BiEncoder, queries: Mapping[str, str], passages: Mapping[str, str], max_length: int
-) -> Inputs:
-    """Texts by id, each tokenised once with its role's prefix and cut at `max_length` or the encoder's own limit."""
-    texts = [encoder.query_prefix + text for text in queries.values()]
-    texts += [encoder.passage_prefix + text for text in passages.values()]
-    length = min(max_length, encoder.max_length or max_length)
-    return Inputs(tokenised(encoder.model.tokenizer, texts, None, length), *_numbered(queries, passages))
-
-
-def _numbered(queries: Mapping[str, str], passages: Mapping[str, str]) -> tuple[dict[str, int], dict[str, int]]:
-    return (
-        {query: row for row, query in enumerate(queries)},
-        {passage: len(queries) + row for row, passage in enumerate(passages)},
-    )
+    return Inputs(VectorRows(torch.from_numpy(vectors)), *numbered(queries, passages))
 
 
 def encode(model: SentenceTransformer, rows: Rows, wanted: Sequence[int]) -> dict[int, Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uae_bench.encoder import BiEncoder
 from uae_bench.records import batches
 
 Features = dict[str, Any]
@@ -54,11 +55,38 @@ class VectorRows:
         return 1
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Queries and passages as rows of model inputs, and the row of each id (passages and queries are told apart)."""
+
+    rows: Rows
+    query: Mapping[str, int]
+    passage: Mapping[str, int]
+
+
 def tokenised(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int) -> TokenRows:
     """Texts, or texts with their second halves, as token rows; of a pair that is too long the longer half is cut."""
     encoded = tokenizer(list(texts), list(pairs) if pairs is not None else None, truncation=True, max_length=max_length)
     names = [name for name in tokenizer.model_input_names if name in encoded]
     return TokenRows(tokenizer, [{name: encoded[name][row] for name in names} for row in range(len(texts))])
+
+
+def token_inputs(
+    encoder: BiEncoder, queries: Mapping[str, str], passages: Mapping[str, str], max_length: int
+) -> Inputs:
+    """Texts by id, each tokenised once with its role's prefix and cut at `max_length` or the encoder's own limit."""
+    texts = [encoder.query_prefix + text for text in queries.values()]
+    texts += [encoder.passage_prefix + text for text in passages.values()]
+    length = min(max_length, encoder.max_length or max_length)
+    return Inputs(tokenised(encoder.model.tokenizer, texts, None, length), *numbered(queries, passages))
+
+
+def numbered(queries: Mapping[str, str], passages: Mapping[str, str]) -> tuple[dict[str, int], dict[str, int]]:
+    """The row of each query and of each passage: queries first."""
+    return (
+        {query: row for row, query in enumerate(queries)},
+        {passage: len(queries) + row for row, passage in enumerate(passages)},
+    )
 
 
 def by_length(rows: Rows, wanted: Sequence[int], size: int) -> Iterator[list[int]]:

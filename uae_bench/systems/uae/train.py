@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from uae_bench.encoder import BiEncoder
-from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import NotPossible
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
 from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
 from uae_bench.systems.uae.fitting import History, deterministic, quiet
+from uae_bench.systems.uae.lora import fold
 from uae_bench.systems.uae.loss import calibrated_lambda, normalised_entropy, teacher_distribution
 from uae_bench.systems.uae.product import write_product
+from uae_bench.systems.uae.reader import StatePairs, open_reader, token_states
 from uae_bench.systems.uae.reward import (
+    SCORING_BATCH,
+    Pairs,
     ndcg_at_1,
     open_reward_model,
     pairwise_accuracy,
@@ -32,15 +35,13 @@ from uae_bench.systems.uae.reward import (
 from uae_bench.systems.uae.student import (
     Collator,
     DevMeasures,
-    Inputs,
     assembled,
     embedded,
     similarities,
-    token_inputs,
     train_student,
     trainable,
 )
-from uae_bench.systems.uae.tensors import padded
+from uae_bench.systems.uae.tensors import Inputs, padded, token_inputs
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.component import Resources
@@ -107,7 +108,7 @@ def train(
         if teacher == "utility":
             judgement = Judgement(data.utilities, options.gate_utility_margin, {})
         else:
-            judgement = judge(data, corpus, similarity, options, encoder_spec, seed, resources)
+            judgement = judge(data, corpus, similarity, options, encoder, seed, resources)
         train_sets, train_gate = _gated(corpus.train, similarity, judgement, options)
         dev_sets, dev_gate = _gated(corpus.dev, similarity, judgement, options)
         lesson = teach(train_sets, dev_sets, teacher, options)
@@ -147,22 +148,20 @@ def learnable(data: TrainingSet, options: UaeConfig) -> Corpus:
 
 
 def judge(
-    data: TrainingSet, corpus: Corpus, similarity: Scores, options: UaeConfig, encoder_spec: str, seed: int,
+    data: TrainingSet, corpus: Corpus, similarity: Scores, options: UaeConfig, encoder: BiEncoder, seed: int,
     resources: Resources,
 ) -> Judgement:  # fmt: skip
     """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
-    base = options.reward_model
-    folder = locate_encoder(encoder_spec).folder if base == "encoder" else reward_folder(base)
-    model = open_reward_model(folder, options, resources.device)
-    texts = {
-        (item.query.id, passage): (item.query.text, corpus.passages[passage])
-        for item in corpus.items
-        for passage in item.candidates
-    }
-    pairs = tokenised_pairs(model, texts, options.reward_max_length)
+    keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
+    if options.reward_model == "encoder":
+        model, pairs, rate = _reader(encoder, corpus, keys, options, resources)
+    else:
+        model, pairs, rate = _cross_encoder(corpus, keys, options, resources.device)
     history = train_reward_model(
-        model, pairs, corpus.train, corpus.dev, data.utilities, options, seed, resources.progress
+        model, pairs, corpus.train, corpus.dev, data.utilities, options, rate, seed, resources.progress
     )
+    if options.reward_model != "encoder" and options.reward_mode == "lora":
+        fold(model.model)
     wanted = [(item.query.id, passage) for item in corpus.dev for passage in item.candidates]
     for item in corpus.train:
         near = nearest(item, similarity[item.query.id], options.negatives)
@@ -175,6 +174,29 @@ def judge(
         **asdict(history),
     }
     return Judgement(scores, options.gate_margin, report)
+
+
+def _cross_encoder(
+    corpus: Corpus, keys: Sequence[tuple[str, str]], options: UaeConfig, device: str
+) -> tuple[CrossEncoder, Pairs, float]:
+    """The paper's reward model: a pretrained transformer that reads query and passage as one text."""
+    model = open_reward_model(reward_folder(options.reward_model), options, device)
+    texts = {(query, passage): (corpus.queries[query], corpus.passages[passage]) for query, passage in keys}
+    full = options.reward_mode == "full"
+    rate = options.reward_full_learning_rate if full else options.reward_lora_learning_rate
+    return model, tokenised_pairs(model, texts, options.reward_max_length), rate
+
+
+def _reader(
+    encoder: BiEncoder, corpus: Corpus, keys: Sequence[tuple[str, str]], options: UaeConfig, resources: Resources
+) -> tuple[CrossEncoder, Pairs, float]:
+    """The small one: soft alignment of the starting encoder's token states."""
+    inputs = token_inputs(encoder, corpus.queries, corpus.passages, options.reward_max_length)
+    states = token_states(encoder.model, inputs, resources.progress, SCORING_BATCH)
+    rows = StatePairs(states, [(inputs.query[query], inputs.passage[passage]) for query, passage in keys])
+    width = next(iter(states.values())).shape[1]
+    model = open_reader(width, options.reward_reader_width, resources.device)
+    return model, Pairs(rows, {key: number for number, key in enumerate(keys)}), options.reward_reader_learning_rate
 
 
 def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], teacher: Teacher, options: UaeConfig) -> Lesson:
