@@ -83,7 +83,7 @@ def write_card(folder: Path, **changes: Any) -> Path:
     """The card of `write_task`, with changes; None leaves a key out."""
     card: dict[str, Any] = {
         "name": "tiny", "title": "A tiny task", "license": "CC0-1.0", "reader": "jsonl", "data": "data",
-        "pool": "document", "depth": 5, "context_size": 2, "baseline": "bm25", "encoder": "minilm",
+        "pool": "document", "depth": 10, "context_size": 2, "baseline": "bm25", "encoder": "minilm",
         "measures": ["Success@1", "nDCG@10"], "splits": {split: {"use": split} for split in DOCUMENTS}, **changes,
     }  # fmt: skip
     path = folder / f"{card['name']}.toml"

@@ -196,8 +196,8 @@ def test_the_pool_is_the_corpus_where_it_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_setting_under_a_tasks_name_changes_its_card(tmp_path: Path) -> None:
-    experiment = parts.prepare(parts.write_task(tmp_path), tmp_path / "store", settings={"tiny.depth": 3})
-    assert experiment.plans[0].setup.depth == 3
+    experiment = parts.prepare(parts.write_task(tmp_path), tmp_path / "store", settings={"tiny.depth": 30})
+    assert experiment.plans[0].setup.depth == 30
 
 
 def test_two_tasks_of_one_name_or_one_folder_for_several_are_refused(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def names(setup: Setup) -> list[str]:
 
 def test_the_card_says_what_the_request_leaves_open(tmp_path: Path) -> None:
     setup = setup_of(tmp_path, "bm25", card={**LMS, "measures": JUDGED})
-    assert (setup.pool, setup.depth, setup.context_size, setup.encoder) == ("document", 5, 2, "minilm")
+    assert (setup.pool, setup.depth, setup.context_size, setup.encoder) == ("document", 10, 2, "minilm")
     assert (setup.scorer, setup.generator, setup.definition) == ("lab:lfm2", "lab:neox", "log-ratio")
     assert [str(measure) for measure in setup.measures] == JUDGED
 
@@ -160,6 +160,19 @@ def test_an_unknown_name_comes_with_the_nearest_known_one(
 def test_a_measure_that_is_not_spelled_right_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="needs a cutoff"):
         setup_of(tmp_path, "bm25", measures=("ExpUtil",))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"measures": ("R@10", "R@20")}, "R@20 looks at 20 passages, and a system keeps 10"),
+        ({"measures": ("TokenF1",), "context_size": 11}, "the context looks at 11 passages"),
+        ({"measures": ("ExpUtil@11",), "pool": "corpus", "depth": 50}, "out of a corpus 10 are labelled"),
+    ],
+)
+def test_nothing_looks_further_than_is_kept_or_labelled(tmp_path: Path, asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        setup_of(tmp_path, "bm25", card=LMS, **asked)
 
 
 def test_the_first_dot_parts_component_and_option() -> None:

@@ -18,7 +18,7 @@ from uae_bench.experiment.models import Models, require_device
 from uae_bench.experiment.plan import TaskPlan, checked
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
-from uae_bench.experiment.setup import by_component, learns, offline_options, resolve
+from uae_bench.experiment.setup import by_component, offline_options, resolve, trains
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress
@@ -87,7 +87,7 @@ class Experiment:
         for name, card in cards.items():
             test = _task(name, card, data, asked)
             source = asked.train_task
-            same = source in (None, name) or not learns(asked)
+            same = source in (None, name) or not trains(asked)
             training = test if same else _task(str(source), load_card(str(source)), None, asked)
             setup = resolve(asked, test, training)
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
