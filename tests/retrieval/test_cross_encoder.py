@@ -56,7 +56,7 @@ def test_a_query_that_the_run_lacks_is_an_error(folder: Path) -> None:
 def test_it_comes_after_a_first_stage_and_is_known_by_its_weights(folder: Path) -> None:
     component = RETRIEVERS["cross-encoder"]
     assert component.shapes == ("R->R",)
-    assert set(component.identity(str(folder), component.config())) == {"model", "weights", "config and tokenizer"}
+    assert set(component.identity(str(folder), component.config())) == {"model", "files"}
     assert len(TEXTS) == len(view().passages)
 
 

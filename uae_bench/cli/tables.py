@@ -87,6 +87,7 @@ def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], b
         lines.append(
             f"▲▼ above or below {baseline} at p ≤ 0.05: paired sign flips clustered by document, Holm within a measure"
         )
+    lines += _left_out(records[0])
     if any(record.kind == "reference" for record in records):
         lines.append("references see answers or evidence that no retriever may see")
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]
@@ -95,6 +96,19 @@ def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], b
             f"utility: {records[0].definition} by {utilities[0].spec}, the model that trained systems learnt from"
         )
     return lines
+
+
+def _left_out(record: ResultRecord) -> list[str]:
+    """The queries that a shown measure says nothing of, once per reason: the same ones for every system."""
+    shown = [found for name in SHOWN if (found := record.measure(name)) is not None]
+    reasons: dict[tuple[str, int], list[str]] = {}
+    for found in shown:
+        for why, count in found.undefined.items():
+            reasons.setdefault((why, count), []).append(found.measure)
+    return [
+        f"{', '.join(measures)} without {count} of {record.queries} queries: {why}"
+        for (why, count), measures in reasons.items()
+    ]
 
 
 def print_plan(console: Console, planned: Sequence[PlannedStep]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uae_bench.errors import NotPossible, UsageError
+from uae_bench.experiment.bench import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
 from uae_bench.metrics.measure import Measure
 from uae_bench.references import REFERENCES, refuse_chained
@@ -67,7 +68,8 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
 
     Raises:
         UnknownName: a system or split that does not exist.
-        UsageError: a system named twice, a setting that no row uses, a held-out model that is not held out.
+        UsageError: a system named twice, a setting that no row uses, a held-out model that is not held out, a measure
+            or context that looks further than `depth`.
         NotPossible: a measure without its answers, or a model is needed and neither request nor card names one.
     """
     card = task.card
@@ -84,6 +86,8 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
     measures = _measures(request, task)
     asked = by_component(request.settings)
     pool = request.pool or card.pool
+    depth, context_size = request.depth or card.depth, request.context_size or card.context_size
+    _refuse_beyond(depth, pool, measures, context_size)
     learns = any(step.name in TRAINERS for system in systems for step in system.steps)
     if request.train_task and not learns:
         raise UsageError(f"--train-task {request.train_task} changes nothing here: no row is trained", hint=TRAINED)
@@ -98,8 +102,8 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
         split=request.split,
         limit=request.limit,
         pool=pool,
-        depth=request.depth or card.depth,
-        context_size=request.context_size or card.context_size,
+        depth=depth,
+        context_size=context_size,
         encoder=encoder,
         scorer=scorer,
         generator=generator,
@@ -114,7 +118,7 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
     )
 
 
-def learns(request: Request) -> bool:
+def trains(request: Request) -> bool:
     """Whether a row of the request is trained."""
     names = (*request.retrievers, request.baseline or "")
     return any(step.partition(":")[0].strip() in TRAINERS for name in names for step in name.split(">"))
@@ -161,6 +165,22 @@ def _measures(request: Request, task: Task) -> tuple[Measure, ...]:
             f"{lost} needs reference answers, and the task {task.name} has none", hint="ranking measures need none"
         )
     return kept
+
+
+def _refuse_beyond(depth: int, pool: str, measures: Sequence[Measure], context_size: int) -> None:
+    """What looks beyond the passages that are kept would be a shorter look under a longer one's name."""
+    looks = {str(measure): measure.cutoff or 0 for measure in measures}
+    if any(measure.needs & WRITTEN for measure in measures):
+        looks["the context"] = context_size
+    who, most = max(looks.items(), key=lambda look: look[1])
+    if most > depth:
+        raise UsageError(f"{who} looks at {most} passages, and a system keeps {depth}", hint=f"--depth {most}, say")
+    for measure in measures:
+        if pool == "corpus" and "utilities" in measure.needs and looks[str(measure)] > LABELLED_DEPTH:
+            raise UsageError(
+                f"{measure} looks at {measure.cutoff} passages, and out of a corpus {LABELLED_DEPTH} are labelled",
+                hint=f"a cutoff of {LABELLED_DEPTH} at most, or --pool document",
+            )
 
 
 def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool) -> str:

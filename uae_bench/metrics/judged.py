@@ -97,9 +97,11 @@ class Judged:
         return list(dict.fromkeys(annotation.answer.text for annotation in self.annotations.get(query, ())))
 
     def is_answerable(self, query: str) -> bool:
-        """Whether an annotator gave an answer other than that there is none."""
+        """Whether an annotator gave an answer, not a blank one nor that there is none."""
         answers = (annotation.answer for annotation in self.annotations.get(query, ()))
-        return any(answer.kind != "unanswerable" and answer.text != UNANSWERABLE for answer in answers)
+        return any(
+            answer.kind != "unanswerable" and answer.text.strip() not in ("", UNANSWERABLE) for answer in answers
+        )
 
     def evidence(self, query: str) -> Iterator[frozenset[str]]:
         """The texts that each annotator marked, one set per annotation: copies of a passage are one text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from uae_bench.errors import BadInput, ModelUnavailable
 from uae_bench.prompts import shown
 from uae_bench.records import Ranking, RetrievalView, Run
 from uae_bench.retrieval.component import Component, Reranker, Resources, Settings, checked_depth
+from uae_bench.store.digests import digest_of
 from uae_bench.weights import find_folder, identify
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ class CrossEncoderReranker(Reranker):
         pairs = [(query, passage) for query in view.queries for passage in run.rankings[query.id].passages]
         order = sorted(range(len(pairs)), key=lambda index: len(passages[pairs[index][1]]))
         texts = [(pairs[index][0].text, passages[pairs[index][1]]) for index in order]
-        scores = self.model.predict(texts, batch_size=self.settings.batch, show_progress_bar=False) if texts else []
+        scores: Any = (
+            self.model.predict(texts, batch_size=self.settings.batch, show_progress_bar=False) if texts else []
+        )
         by_query: dict[str, dict[str, float]] = {query.id: {} for query in view.queries}
         for index, score in zip(order, scores, strict=True):
             query, passage = pairs[index]
@@ -104,9 +107,13 @@ def _build(argument: str, settings: CrossEncoderSettings, resources: Resources) 
 
 def _identity(argument: str, settings: CrossEncoderSettings) -> Mapping[str, str]:
     folder = model_folder(argument)
-    weights = identify(folder.rglob("*.safetensors"))
-    others = identify(path for path in folder.rglob("*.json"))
-    return {"model": argument, "weights": weights, "config and tokenizer": others}
+    files = {path.relative_to(folder).as_posix(): identify([path]) for path in folder.rglob("*") if _decides(path)}
+    return {"model": argument, "files": digest_of(files)}
+
+
+def _decides(path: Path) -> bool:
+    """Weights, configuration, tokenizer: what decides a score, at whatever depth of the folder."""
+    return path.suffix in (".safetensors", ".json", ".txt", ".model")
 
 
 CROSS_ENCODER = Component(

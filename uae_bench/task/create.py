@@ -55,6 +55,7 @@ def new_card(
     content["pool"] = "document" if asked_about <= task.documents.keys() else "corpus"
     content["has_answers"] = task.has_answers
     content["measures"] = list(ANSWER_MEASURES if task.has_answers else RANKING_MEASURES)
+    content["depth"] = 50 if task.has_answers else 100  # as far as the measures look
     found = find(Path(content["data"]), READERS[content["reader"]])
     content["files"] = {role: {"sha256": file_digest(file)} for role, file in found.items()}
     content["data"] = _relative(source, folder)
