@@ -150,8 +150,7 @@ def _untrained(folder: Path, texts: list[str], recipe: EncoderRecipe) -> Sentenc
     from transformers import BertConfig, BertModel
     from transformers.models.bert import BertTokenizerFast  # type: ignore[attr-defined]  # made lazily
 
-    pieces = BertWordPieceTokenizer(lowercase=True)
-    pieces.train_from_iterator(texts, vocab_size=recipe.vocabulary, min_frequency=2, show_progress=False)
+    pieces = BertWordPieceTokenizer(vocab=_vocabulary(texts, recipe.vocabulary), lowercase=True)
     tokenizer = BertTokenizerFast(tokenizer_object=pieces._tokenizer, model_max_length=recipe.longest)
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=recipe.width, num_hidden_layers=recipe.layers,
@@ -162,6 +161,21 @@ def _untrained(folder: Path, texts: list[str], recipe: EncoderRecipe) -> Sentenc
     tokenizer.save_pretrained(folder)
     word = Transformer(str(folder), max_seq_length=recipe.longest)
     return SentenceTransformer(modules=[word, Pooling(recipe.width, "mean"), Normalize()], device="cpu")
+
+
+def _vocabulary(texts: list[str], size: int) -> dict[str, int]:
+    """Word pieces and their ids. The trainer numbers inner letters in the order of a hash table, which differs from run
+    to run and decides ties between merges; letters named in advance keep their numbers."""
+    from tokenizers import BertWordPieceTokenizer
+
+    named = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    inner = [f"##{letter}" for letter in sorted({letter for text in texts for letter in text.lower()}) if letter != " "]
+    pieces = BertWordPieceTokenizer(lowercase=True)
+    pieces.train_from_iterator(
+        texts, vocab_size=size, min_frequency=2, special_tokens=[*named, *inner], show_progress=False
+    )
+    ordered = sorted(pieces.get_vocab().items(), key=lambda entry: entry[1])
+    return {piece: number for number, (piece, _) in enumerate(ordered)}
 
 
 def _fit(model: SentenceTransformer, batches: Iterator[Pairs], recipe: EncoderRecipe) -> Iterator[float]:
