@@ -49,19 +49,67 @@ ENCODING = ("uae_bench.encoder", "uae_bench.encoder_source", "uae_bench.prompts"
 ASKING = ("uae_bench.lm", "uae_bench.prompts")
 
 
-def _in_pipeline(*functions: str) -> tuple[str, ...]:
-    return tuple(f"uae_bench.pipeline:{function}" for function in functions)
+def _in(module: str, *functions: str) -> tuple[str, ...]:
+    return tuple(f"uae_bench.{module}:{function}" for function in functions)
 
 
-# Reading and timing have no version: a task enters every key by its content, and a time is never taken from a store.
+# Utilities are worked out anew from raw likelihoods wherever they are read.
+DEFINING = _in("utility", "utilities", "log_ratio", "inverse_perplexity", "perplexity_reduction", "nats_per_byte")
+
+# Reading and timing have no version: a task enters every key by its content, and a time enters no key and no record.
 STAGES: Mapping[str, Stage] = {
-    "pool": Stage(1, ("uae_bench.task.pool", *_in_pipeline("pool"))),
-    "retrieve": Stage(1, ("uae_bench.retrieval", "uae_bench.references", *ENCODING, *_in_pipeline("retrieve"))),
-    "utility": Stage(1, ("uae_bench.utility", *ASKING, *_in_pipeline("label"))),
-    "train": Stage(1, ("uae_bench.systems", *ENCODING, *_in_pipeline("training_set", "train"))),
-    "generate": Stage(1, ("uae_bench.generation", *ASKING, *_in_pipeline("generate"))),
-    "evaluate": Stage(1, ("uae_bench.metrics", *_in_pipeline("evaluate"))),
-    "compare": Stage(1, ("uae_bench.significance", *_in_pipeline("compare", "mean_over_seeds"))),
+    "pool": Stage(1, ("uae_bench.task.pool", *_in("pipeline", "pool"), *_in("experiment.bench", "pool_step"))),
+    "retrieve": Stage(
+        1,
+        (
+            "uae_bench.retrieval",
+            "uae_bench.references",
+            *ENCODING,
+            *DEFINING,
+            *_in("pipeline", "retrieve"),
+            *_in("experiment.bench", "retrieve_step", "reference_step", "import_step"),
+            *_in("experiment.imported", "ImportedRun", "ImportedVectors"),
+        ),
+    ),
+    "utility": Stage(
+        1,
+        (
+            "uae_bench.utility",
+            *ASKING,
+            *_in("pipeline", "label"),
+            *_in("experiment.bench", "label_step", "_passages_of"),
+        ),
+    ),
+    "train": Stage(
+        1,
+        (
+            "uae_bench.systems",
+            *ENCODING,
+            *DEFINING,
+            *_in("pipeline", "training_set", "permuted", "train"),
+            *_in("experiment.bench", "train_step"),
+        ),
+    ),
+    "generate": Stage(
+        1, ("uae_bench.generation", *ASKING, *_in("pipeline", "generate"), *_in("experiment.bench", "generate_step"))
+    ),
+    "evaluate": Stage(
+        1,
+        (
+            *("uae_bench.metrics", "uae_bench.significance", "uae_bench.experiment.summary"),
+            *DEFINING,
+            *_in("pipeline", "evaluate"),
+            *_in("experiment.bench", "evaluate_step", "_judged_values"),
+        ),
+    ),
+    "compare": Stage(
+        1,
+        (
+            "uae_bench.significance",
+            *_in("pipeline", "compare", "mean_over_seeds"),
+            *_in("experiment.bench", "compare_step"),
+        ),
+    ),
 }
 
 
