@@ -29,7 +29,7 @@ FIRST_WEIGHT = 3.0  # of an answer's first token: where to start, or whether to 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """world_share: of contexts that come from a world. evidence_share: of those that were drawn to answer some query."""
+    """world_share: of contexts that come from a world. evidence_share: of those drawn to answer some query."""
 
     world_share: float
     evidence_share: float
