@@ -57,7 +57,7 @@ def test_the_gate_keeps_what_is_near_and_worse_by_more_than_the_margin() -> None
     similarity = {"q": {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.1}}  # d is not among the two nearest
     rewards = {"q": {"a": 2.0, "b": 1.5, "c": 0.4, "d": -9.0}}  # gaps to a: b 0.5, c 1.6
     sets, counts = gated([item], similarity, rewards, negatives=2, margin=0.5)
-    assert sets == [CandidateSet("q", ("a", "c"), (2.0, 0.4))]  # a gap of 0.5 is not above 0.5
+    assert sets == [CandidateSet("q", "doc", ("a", "c"), (2.0, 0.4))]  # a gap of 0.5 is not above 0.5
     assert counts == GateCounts(queries=1, dropped=0, near=2, kept=1)
 
 

@@ -28,9 +28,13 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
-    """B = {d⁺, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺; `scores`, in that order, are what the teacher reads."""
+    """B = {d⁺, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺; `scores`, in that order, are what the teacher reads.
+
+    `document` is the query's, or its own id where it has none: queries of one document are trained on together.
+    """
 
     query: str
+    document: str
     passages: tuple[str, ...]
     scores: tuple[float, ...]
 
@@ -91,6 +95,7 @@ def gated(
         queries += bool(near)
         if kept:
             passages = (item.positive, *kept)
-            sets.append(CandidateSet(item.query.id, passages, tuple(of[passage] for passage in passages)))
+            document = item.query.document_id or item.query.id
+            sets.append(CandidateSet(item.query.id, document, passages, tuple(of[passage] for passage in passages)))
     kept_count = sum(len(candidate_set.passages) - 1 for candidate_set in sets)
     return sets, GateCounts(queries=queries, dropped=queries - len(sets), near=near_count, kept=kept_count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
+from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import Tensor, nn
+from torch.utils.data import Sampler
 
 from uae_bench.encoder import BiEncoder
 from uae_bench.progress import Progress
@@ -45,8 +47,37 @@ class CandidateLoss(nn.Module):
         return uae_loss(labels["teacher"], student)
 
 
+class ByDocument(Sampler[int]):
+    """Documents in random order, the queries of one together: they share candidates, and a batch encodes each once."""
+
+    def __init__(self, documents: Sequence[str], generator: torch.Generator | None) -> None:
+        self.rows: dict[str, list[int]] = {}
+        for row, document in enumerate(documents):
+            self.rows.setdefault(document, []).append(row)
+        self.count = len(documents)
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        groups = list(self.rows.values())
+        for place in torch.randperm(len(groups), generator=self.generator).tolist():
+            yield from groups[place]
+
+    def __len__(self) -> int:
+        return self.count
+
+
 class StudentTrainer(SentenceTransformerTrainer):
-    """The library's trainer without its model card: the product has its own."""
+    """The library's trainer with batches by document and without its model card: the product has its own."""
+
+    def get_batch_sampler(
+        self, dataset: Any, batch_size: int, drop_last: bool, valid_label_columns: Any = None,
+        generator: torch.Generator | None = None, seed: int = 0,
+    ) -> DefaultBatchSampler:  # fmt: skip
+        """Batches of sets in the order of `ByDocument`; rows carry their `document`."""
+        return DefaultBatchSampler(
+            ByDocument(dataset["document"], generator), batch_size=batch_size, drop_last=drop_last,
+            valid_label_columns=valid_label_columns, generator=generator, seed=seed,
+        )  # fmt: skip
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Adds none: it would run the model on examples from the data."""
@@ -197,12 +228,13 @@ def train_student(
         precision=options.precision,
     )  # fmt: skip
     sets = [*train.sets, *dev.sets]
+    rows = Dataset.from_dict({"set": list(range(len(sets))), "document": [each.document for each in sets]})
     keep = KeepBest("eval_ExpUtil@1", higher_is_better=True, patience=options.patience)
     history = fit(
         StudentTrainer, SentenceTransformerTrainingArguments, schedule, keep,
         model=model, rows=len(train.sets), seed=seed, progress=progress, label="student",
-        train_dataset=Dataset.from_dict({"set": list(range(len(train.sets)))}),
-        eval_dataset=Dataset.from_dict({"set": list(range(len(train.sets), len(sets)))}) if dev.sets else None,
+        train_dataset=rows.select(range(len(train.sets))),
+        eval_dataset=rows.select(range(len(train.sets), len(sets))) if dev.sets else None,
         loss=CandidateLoss(model, options.tau), evaluator=measures,
         data_collator=Collator(inputs, sets, [*train.teacher, *dev.teacher]),
     )  # fmt: skip
