@@ -14,7 +14,7 @@ WIDTH = 192
 LAYERS = 4
 HEADS = 3
 HEAD_WIDTH = 64
-LONGEST = 1024  # positions
+LONGEST = 2048  # positions; trained on 640, the rotary embedding goes on
 
 
 @dataclass(frozen=True, slots=True)
