@@ -3,7 +3,7 @@
 A sentence of a passage plays at most one role for a query: it *answers* (in other words than the query's), answers
 *in part* (a torn record that holds some of the answer's words), *distracts* (repeats the query's words and states
 nothing) or is its *twin* (answers the same question about another subject of the same kind). A passage holds
-sentences of several queries; `uae_bench.lab.writing` writes one document.
+sentences of several queries. `uae_bench.lab.asking` makes the sentences, `uae_bench.lab.writing` the documents.
 """
 
 from __future__ import annotations
