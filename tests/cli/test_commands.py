@@ -1,0 +1,266 @@
+"""The commands as a user calls them: what they print where, and what they import."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.parts import Outcome, call
+from tests.experiment import parts
+from tests.experiment.conftest import Finished, finished
+from uae_bench.task.card import load_card
+
+__all__ = ["finished"]
+
+HEAVY = ("torch", "transformers", "sentence_transformers", "pandas", "scipy", "faiss", "datasets", "matplotlib")
+COMMANDS = ("run", "plan", "list", "show", "export", "task", "cache", "import", "leaderboard", "lab")
+
+
+def fresh(*arguments: object, watch: tuple[str, ...] = HEAVY) -> tuple[Outcome, list[str]]:
+    """What a process of its own prints, and which of the watched libraries it had imported at its end."""
+    program = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: sys.stderr.write('imported ' + ' '.join(m for m in {watch!r} if m in sys.modules)))\n"
+        "from uae_bench.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", program, *(str(argument) for argument in arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    said, _, imported = ended.stderr.rpartition("imported ")
+    return Outcome(ended.returncode, ended.stdout, said), imported.split()
+
+
+def where(place: Path) -> tuple[object, ...]:
+    return ("--out", place / "runs", "--store", place / "store")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("run", "--help"), ("list",)])
+def test_help_and_lists_import_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    outcome, imported = fresh(*arguments)
+    assert outcome.code == 0, outcome.err
+    assert imported == []
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    program = f"import uae_bench, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_a_run_that_is_all_hits_imports_no_torch_and_says_the_same(finished: Finished) -> None:
+    rows = [part for name in finished.fields["retrievers"] for part in ("--retriever", name)]
+    command = ["run", "--task", finished.card, *rows, "--seeds", "0,1", *parts.options(finished.fields["settings"])]
+    command += ["--held-out", finished.fields["held_out"][0], *where(finished.place), "--json"]
+    outcome, imported = fresh(*command, watch=("torch", "transformers", "sentence_transformers", "faiss", "bm25s"))
+    assert outcome.code == 0, outcome.err
+    assert imported == []
+    records = json.loads(outcome.out)["records"]
+    assert records == [record.model_dump(mode="json") for record in finished.results.records]
+
+
+def test_every_command_is_in_the_help_with_what_it_does() -> None:
+    shown = call("--help").out
+    assert all(f" {command} " in shown for command in COMMANDS)
+    assert "uae-bench run --retriever uae --task lab" in " ".join(shown.split())
+    assert "--install-completion" in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    outcome = call(command, "--help")
+    assert outcome.code == 0
+    assert "Usage: uae-bench" in outcome.out
+
+
+def test_the_options_of_run_are_all_explained_with_examples() -> None:
+    shown = " ".join(call("run", "--help").out.split())
+    for option in (
+        "--retriever", "--task", "--split", "--baseline", "--train-task", "--encoder", "--scorer", "--generator",
+        "--held-out", "--pool", "--depth", "--context-size", "--seeds", "--limit", "--measure", "--set", "--config",
+        "--data", "--out", "--store", "--device", "--json", "--quiet", "--verbose",
+    ):  # fmt: skip
+        assert option in shown, option
+    assert "Examples:" in shown
+    assert "uae-bench run -r bm25 -r dense -r uae -t qasper --seeds 0,1,2" in shown
+
+
+def test_a_shell_can_complete() -> None:
+    shell = {**os.environ, "_UAE_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "uae-bench le", "COMP_CWORD": "1"}
+    program = "import sys; sys.argv = ['uae-bench']; from uae_bench.cli import main; main()"
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, env=shell, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.stdout.split() == ["leaderboard"]
+
+
+def test_json_is_all_that_stands_on_stdout(tmp_path: Path) -> None:
+    outcome = call("run", "-t", parts.write_task(tmp_path), "-r", "random", "--json", *where(tmp_path))
+    content = json.loads(outcome.out)
+    assert [record["system"] for record in content["records"]] == ["random", "bm25"]
+    assert [Path(folder).is_dir() for folder in content["folders"]] == [True, True]
+    assert outcome.err == ""
+
+
+def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
+    outcome = call("run", "-t", parts.write_task(tmp_path), "-r", "random", *where(tmp_path))
+    assert outcome.code == 0
+    assert "\x1b" not in outcome.out + outcome.err
+    assert "made  retrieve random on tiny/test" in outcome.err.splitlines()
+    assert "tiny · test · document pool · 10 queries in 5 documents" in outcome.out.splitlines()
+    assert "bm25 (baseline)" in outcome.out
+    assert "not tested" in outcome.out  # five documents allow no test, and it says so
+
+
+def test_quiet_says_only_the_result_and_verbose_what_was_kept(tmp_path: Path) -> None:
+    command = ("run", "-t", parts.write_task(tmp_path), "-r", "bm25", *where(tmp_path))
+    assert call(*command, "--quiet").err == ""
+    assert call(*command).err == ""
+    assert "kept  retrieve bm25 on tiny/test" in call(*command, "--verbose").err.splitlines()
+
+
+def test_a_limited_run_says_that_it_is_partial(tmp_path: Path) -> None:
+    outcome = call("run", "-t", parts.write_task(tmp_path), "-r", "bm25", "--limit", "2", *where(tmp_path))
+    assert "partial: --limit" in outcome.out
+
+
+def test_options_go_before_the_experiment_file(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    path = tmp_path / "experiment.toml"
+    path.write_text(f'tasks = ["{card}"]\nretrievers = ["random"]\nlimit = 3\n[settings.bm25]\nk1 = 0.9\nb = 0.4\n')
+    command = ("run", "--config", path, "--limit", "4", "--set", "bm25.b=0.5", "--json", *where(tmp_path))
+    records = json.loads(call(*command).out)["records"]
+    assert [(record["system"], record["queries"]) for record in records] == [("random", 4), ("bm25", 4)]
+    assert (records[1]["settings"]["bm25"]["k1"], records[1]["settings"]["bm25"]["b"]) == (0.9, 0.5)
+
+
+def test_an_experiment_file_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text('task = ["lab"]\nretrievers = ["random"]\n')
+    call("run", "--task", "lab", "--config", path).refused(2, "no field 'task'", "tasks")
+
+
+def test_a_plan_prints_steps_reasons_and_cost_and_makes_nothing(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    command = ("plan", "-t", card, "-r", "random", "--store", tmp_path / "store")
+    assert "0 of 6 steps are stored" in call(*command).out
+    assert not (tmp_path / "store").exists()
+    steps = json.loads(call(*command, "--json").out)
+    assert [step["stage"] for step in steps].count("retrieve") == 2
+    assert {step["status"] for step in steps} == {"miss", "waits"}
+
+
+def test_a_run_made_elsewhere_becomes_a_row(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    task = load_card(str(card))
+    assert call("run", "-t", card, "-r", "random", *where(tmp_path)).code == 0
+    elsewhere = next((tmp_path / "runs" / "tiny" / "random").rglob("run.trec"))
+    command = ("import", "run", elsewhere, "--name", "mine", "-t", card, "--measure", "nDCG@10", *where(tmp_path))
+    outcome = call(*command)
+    assert outcome.code == 0, outcome.err
+    folder = next((tmp_path / "runs" / task.name / "mine").iterdir())
+    record = json.loads((folder / "record.json").read_text())
+    assert (record["kind"], record["system"]) == ("imported", "mine")
+    ours = next(one for one in record["measures"] if one["measure"] == "nDCG@10")
+    original = next((tmp_path / "runs" / "tiny" / "random").rglob("record.json"))
+    theirs = next(one for one in json.loads(original.read_text())["measures"] if one["measure"] == "nDCG@10")
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", ["bm25", "uae", " "])
+def test_an_imported_row_cannot_be_called_like_a_system(tmp_path: Path, name: str) -> None:
+    card = parts.write_task(tmp_path)
+    (tmp_path / "mine.trec").write_text("")
+    command = ("import", "run", tmp_path / "mine.trec", "--name", name, "-t", card, *where(tmp_path))
+    call(*command).refused(2, "cannot name an imported row")
+
+
+def test_vectors_made_elsewhere_become_a_row(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    lines = {name: (tmp_path / "data" / f"{name}.jsonl").read_text().splitlines() for name in ("passages", "queries")}
+    ids = {name: [json.loads(line)["id"] for line in rows] for name, rows in lines.items()}
+    rng = np.random.default_rng(0)
+    for name, names in ids.items():
+        vectors = rng.standard_normal((len(names), 4)).astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", ids=np.array(names), vectors=vectors)
+    files = ("--queries", tmp_path / "queries.npz", "--passages", tmp_path / "passages.npz")
+    outcome = call("import", "embeddings", *files, "--name", "mine", "-t", card, *where(tmp_path))
+    assert outcome.code == 0, outcome.err
+    assert "mine" in outcome.out
+
+
+def test_a_store_can_be_looked_into_packed_and_taken_over(tmp_path: Path) -> None:
+    command = ("run", "-t", parts.write_task(tmp_path), "-r", "bm25")
+    assert call(*command, *where(tmp_path)).code == 0
+    listed = json.loads(call("cache", "ls", "--json", "--store", tmp_path / "store").out)
+    assert {one["stage"] for one in listed} == {"pool", "retrieve", "evaluate"}
+    why = json.loads(call("cache", "why", listed[0]["key"][:10], "--store", tmp_path / "store").out)
+    assert why["key"]["stage"] == listed[0]["stage"]
+    assert call("export", tmp_path / "all.tar", "--store", tmp_path / "store").code == 0
+    assert call("import", "artifacts", tmp_path / "all.tar", "--store", tmp_path / "other").code == 0
+    again = call(*command, "--out", tmp_path / "runs", "--store", tmp_path / "other")
+    assert "made" not in again.err
+    assert "MiB freed" in call("cache", "gc", "--store", tmp_path / "store").out
+
+
+@pytest.mark.parametrize("arguments", [("why", "zz"), ("why", "")])
+def test_a_key_that_the_store_does_not_hold_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    call("cache", *arguments, "--store", tmp_path / "store").refused(2, "cache ls")
+
+
+def test_nothing_to_export_is_said(tmp_path: Path) -> None:
+    call("export", tmp_path / "all.tar", "--store", tmp_path / "store").refused(2, "nothing to export")
+
+
+@pytest.mark.parametrize("name", ["uae", "bm25", "tiny.toml", "nDCG", "oracle-utility", "lab"])
+def test_anything_can_be_shown_by_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts.write_task(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    outcome = call("show", name)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.strip()
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    call("show", "nDGC").refused(1, "'nDGC'", "nDCG")
+
+
+def test_lists_name_everything_that_can_be_run() -> None:
+    shown = call("list").out
+    for name in ("lab", "scifact", "bm25", "uae", "infonce", "oracle-evidence", "nDCG", "lab:lfm2"):
+        assert name in shown, name
+    assert call("list", "retriever").code == 2
+
+
+def test_a_task_of_ones_own_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts.write_task(tmp_path, answers=False)
+    monkeypatch.chdir(tmp_path)
+    assert call("task", "new", "mine", "--from", "data").code == 0
+    assert call("task", "check", "mine").code == 0
+    assert "mine" in call("task", "list").out
+    assert call("run", "-r", "bm25", "--baseline", "random", "-t", "mine").code == 0
+    assert (tmp_path / "runs" / "mine" / "bm25").is_dir()
+    call("task", "new", "mine", "--from", "data").refused(1, "exists")
+
+
+def test_ctrl_c_exits_130_with_the_command_that_goes_on(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, models=True)
+    arguments = [str(one) for one in ("run", "-t", card, "-r", "random", *where(tmp_path))]
+    command = [sys.executable, "-m", "uae_bench", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = process.stderr.readline()  # the first stage is done; torch is still to be loaded
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert said.startswith("made ")
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].strip() == "uae-bench " + " ".join(arguments)

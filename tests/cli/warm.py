@@ -1,0 +1,62 @@
+"""A process that has the heavy libraries loaded and forks a `uae-bench` for each line it reads.
+
+A line is JSON: the arguments, the file for both streams. The child's process id is written back, then, when it has
+ended, its exit code (negative: the signal that ended it). A fork is a whole process: it can be killed like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+
+def serve() -> None:
+    """Answer until the input ends."""
+    import bm25s  # noqa: F401
+    import pandas  # noqa: F401
+    import sentence_transformers  # noqa: F401
+    import torch
+
+    import uae_bench.experiment
+    import uae_bench.lm.hf
+    import uae_bench.systems.uae.train  # noqa: F401
+
+    torch.set_num_threads(1)  # no thread may have been started before the fork
+    say("ready")
+    for line in sys.stdin:
+        arguments, log = json.loads(line)
+        child = os.fork()
+        if not child:
+            become(arguments, log)
+        say(str(child))
+        _, status = os.waitpid(child, 0)
+        say(str(os.waitstatus_to_exitcode(status)))
+
+
+def become(arguments: list[str], log: str) -> None:
+    """Turn the forked process into `uae-bench ARGUMENTS`, its streams in a file."""
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(target, stream)
+    os.close(0)
+    from uae_bench.cli import main
+
+    sys.argv = ["uae-bench", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(ended.code or 0))
+    os._exit(0)
+
+
+def say(line: str) -> None:
+    """One line to whoever listens, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()
