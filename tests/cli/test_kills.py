@@ -53,6 +53,8 @@ class Launcher:
         assert self._server.stdin is not None
         self._server.stdin.close()
         self._server.wait(timeout=60)
+        assert self._server.stdout is not None
+        self._server.stdout.close()
 
     def _read(self) -> str:
         assert self._server.stdout is not None

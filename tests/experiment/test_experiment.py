@@ -69,6 +69,21 @@ def test_the_manifest_holds_the_digest_of_every_file_but_what_the_clock_decides(
         assert all(file_digest(folder / name) == digest for name, digest in digests.items())
 
 
+def test_a_trained_model_names_its_data_licence_and_teacher(finished: Finished) -> None:
+    card = (finished.folder("uae") / "model" / "uae" / "README.md").read_text()
+    assert "| data | tiny |" in card
+    assert "| licence of the data | CC0-1.0 |" in card
+    assert f"| utility | log-ratio, by hf:{parts.language_model()} |" in card
+
+
+def test_what_the_clock_decides_stands_beside_the_record(finished: Finished) -> None:
+    run = json.loads((finished.folder("bm25") / "measured.json").read_text())["stages"]["run"]
+    assert set(run["latency"]) == {"encode", "search", "total"}
+    assert {figures["n"] for figures in run["latency"].values()} == {10}
+    assert run["queries_per_second"] > 0
+    assert "queries_per_second" not in (finished.folder("bm25") / "record.json").read_text()
+
+
 def test_held_out_models_judge_under_their_own_names(finished: Finished) -> None:
     (spec,) = finished.fields["held_out"]
     names = [measure.measure for measure in finished.record("bm25").measures]
@@ -195,6 +210,17 @@ def test_the_pool_is_the_corpus_where_it_is_asked_for(tmp_path: Path) -> None:
     assert len({line.split()[2].split("-")[0] for line in run if line.startswith("q-Oss-1 ")}) > 1
 
 
+def test_a_hard_pool_holds_a_document_that_is_smaller_and_says_so(tmp_path: Path) -> None:
+    from sentence_transformers import CrossEncoder
+
+    CrossEncoder(str(parts.encoder()), num_labels=1, device="cpu").save_pretrained(str(tmp_path / "reward"))
+    card = parts.write_task(tmp_path, encoder=str(parts.encoder()))
+    hard = {"hard.reward_model": str(tmp_path / "reward"), "hard.size": 50}
+    results = parts.run(card, tmp_path, pool="hard", limit=3, settings=hard)
+    assert "pools of fewer than 50 passages: 3" in results.records[0].notes  # of six passages each
+    assert len((results.folders[0] / "run.trec").read_text().splitlines()) == 3 * 6
+
+
 def test_a_setting_under_a_tasks_name_changes_its_card(tmp_path: Path) -> None:
     experiment = parts.prepare(parts.write_task(tmp_path), tmp_path / "store", settings={"tiny.depth": 30})
     assert experiment.plans[0].setup.depth == 30
@@ -218,6 +244,16 @@ def test_a_file_that_went_missing_or_was_changed_comes_back(tmp_path: Path) -> N
     (folder / "manifest.json").write_text('{"values')
     parts.run(card, tmp_path)
     assert parts.contents(folder, *DETERMINISTIC) == before
+
+
+def test_what_a_kill_left_of_a_file_is_cleared_away(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    (folder,) = parts.run(card, tmp_path).folders
+    before = parts.contents(folder, *DETERMINISTIC)
+    (folder / "manifest.json").rename(folder / ".manifest.json.part")
+    parts.run(card, tmp_path)
+    assert parts.contents(folder, *DETERMINISTIC) == before
+    assert not (folder / ".manifest.json.part").exists()
 
 
 def test_an_altered_artifact_is_never_used(tmp_path: Path) -> None:

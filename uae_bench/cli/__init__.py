@@ -54,7 +54,7 @@ def _root(
 def main() -> None:
     """Run the command line and exit."""
     try:
-        app()
+        app(prog_name="uae-bench")
     except KeyboardInterrupt:
         sys.exit(report_interrupt())
     except Exception as error:

@@ -115,6 +115,8 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
 def _fill(folder: Path, record: ResultRecord, groups: str, artifacts: Mapping[str, Artifact], runner: Runner) -> None:
     """Everything anew; the manifest goes first and comes last, so that a kill between leaves no whole folder."""
     (folder / MANIFEST).unlink(missing_ok=True)
+    for unfinished in folder.glob(".*.part"):
+        unfinished.unlink()
     for role, artifact in artifacts.items():
         _copy(role, artifact, folder)
     runs.write_trec(runs.read_run(artifacts["run"].folder / RUN), folder / "run.trec")
