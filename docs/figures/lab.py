@@ -37,9 +37,9 @@ def measured(world: int, knobs: Mapping[str, float], retrievers: tuple[str, ...]
     found = {}
     for record in results.records:
         row = record.measure("Success@1")
-        if row is None or row.mean is None:
-            raise SystemExit(f"{record.system} has no Success@1")
-        found[record.system.split(":")[0]] = [row.mean, row.low or row.mean, row.high or row.mean]
+        if row is None or row.mean is None or row.low is None or row.high is None:
+            raise SystemExit(f"{record.system} has no Success@1 with an interval")
+        found[record.system.split(":")[0]] = [row.mean, row.low, row.high]
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.task.parts import task_of
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.records import Ranking, Run
-from uae_bench.task.pool import document_pools, hard_pools, pools_digest, small_pools
+from uae_bench.task.pool import document_pools, hard_pools, small_pools
 
 TASK = task_of({"a#0": "a", "a#1": "a", "b#0": "b"}, {"q1": "a", "q2": "b"})
 
@@ -48,9 +48,3 @@ def test_a_hard_pool_goes_on_with_the_longer_ranking_and_may_stay_small() -> Non
 def test_a_hard_pool_needs_every_query_in_both_runs() -> None:
     with pytest.raises(BadInput, match="lacks query 'q2'"):
         hard_pools(("q1", "q2"), run(q1="a"), run(q1="a", q2="a"), 4)
-
-
-def test_another_pool_has_another_digest_and_order_does_not_matter() -> None:
-    assert pools_digest({"q": ("a", "b")}) == pools_digest({"q": ("b", "a")})
-    assert pools_digest({"q": ("a", "b")}) != pools_digest({"q": ("a",)})
-    assert pools_digest(None) == "corpus"

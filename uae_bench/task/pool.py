@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING
@@ -57,14 +55,6 @@ def hard_pools(queries: Iterable[str], base: Run, reward: Run, size: int) -> Map
 def small_pools(pools: Mapping[str, tuple[str, ...]], size: int) -> int:
     """How many pools hold fewer than `size` passages: to be said beside any result on a hard pool."""
     return sum(len(pool) < size for pool in pools.values())
-
-
-def pools_digest(pools: Pools) -> str:
-    """sha256 over the pools, whatever the order of queries or passages; `corpus` for no pools."""
-    if pools is None:
-        return "corpus"
-    content = json.dumps({query: sorted(passages) for query, passages in pools.items()}, sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _ranking(run: Run, query: str) -> Ranking:

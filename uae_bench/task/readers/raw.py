@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict
 
 from uae_bench.records import Annotation, Passage, Query
 
-DOCUMENT_SPLITS = ("train", "dev", "test")
-
 
 @dataclass(frozen=True, slots=True)
 class Note:
