@@ -12,8 +12,6 @@ from uae_bench.records import Ranking, Run
 if TYPE_CHECKING:
     from uae_bench.task.task import Task
 
-Pools = Mapping[str, tuple[str, ...]] | None
-
 
 def document_pools(task: Task, split: str) -> Mapping[str, tuple[str, ...]]:
     """Per query, all passages of the document that it was asked about.
