@@ -170,6 +170,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
     setup, test, task = plan.setup, plan.test, plan.test.task
     measures = json.loads((artifacts["evaluate"].folder / SUMMARY).read_text(encoding="utf-8"))
     documents = test.documents.values()
+    pools = runner.make(plan.test_pools)
     return ResultRecord(
         uae_bench=uae_bench.__version__,
         task=task.name,
@@ -177,7 +178,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         split=setup.split,
         partial=setup.limit is not None,
         pool=setup.pool,
-        pool_digest=runner.make(plan.test_pools).digest,
+        pool_digest=pools.digest,
         system=row.system,
         kind=row.kind,
         seed=row.seed,
@@ -199,7 +200,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
             for role, artifact in artifacts.items()
         },
         costs={role: cost for role, artifact in artifacts.items() if (cost := _cost(artifact))},
-        notes=tuple(str(note) for note in task.notes) + _facts(artifacts["run"]),
+        notes=tuple(str(note) for note in task.notes) + _facts(pools) + _facts(artifacts["run"]),
     )
 
 
@@ -214,9 +215,9 @@ def _cost(artifact: Artifact) -> Cost | None:
     return None
 
 
-def _facts(run: Artifact) -> tuple[str, ...]:
-    """What the retriever told of its work, where there is something to tell."""
-    path = run.folder / FACTS
+def _facts(artifact: Artifact) -> tuple[str, ...]:
+    """What a stage (a retriever, a hard pool) told of its work, where there is something to tell."""
+    path = artifact.folder / FACTS
     facts = json.loads(path.read_text()) if path.is_file() else {}
     return tuple(f"{name.replace('_', ' ')}: {value:g}" for name, value in sorted(facts.items()))
 
