@@ -114,7 +114,7 @@ def test_an_answer_begins_at_a_token(name: str, models: dict[str, HfModel], answ
     assert tokenizer.decode(whole[len(alone) :]) == continuation(answer)
 
 
-LEAST_FIRST = {"extractive": 0.85, "free-form": 0.85, "yes-no": 0.4}
+LEAST_FIRST = {"extractive": 0.9, "free-form": 0.9, "yes-no": 0.2}
 
 
 @pytest.mark.parametrize("kind", LEAST_FIRST)
@@ -130,17 +130,18 @@ def test_utility_puts_an_answering_passage_first(
     assert np.mean(hits) >= LEAST_FIRST[kind]
 
 
-def test_judging_tells_evidence_from_distractors(name: str, models: dict[str, HfModel], world: World) -> None:
-    pairs, truth = [], []
+def test_judging_sees_more_of_an_answer_in_evidence_than_in_a_distractor(
+    name: str, models: dict[str, HfModel], world: World
+) -> None:
+    pairs = []
     for document, query in asked(world, "extractive", 30):
         passages = {passage.id: shown(document, passage) for passage in document.passages}
-        for passage in (*query.evidence[:1], *query.distractors[:1]):
+        for passage in (query.evidence[:1] + query.distractors[:1]) if query.distractors else ():
             prompt = PLAIN.judging(query.text, [passages[passage]])
             pairs += [(prompt, " Yes"), (prompt, " No")]
-            truth.append(passage in query.evidence)
-    yes, no = (np.array([likelihood.logprob for likelihood in models[name].score(pairs)]).reshape(-1, 2)).T
-    judged, held = yes > no, np.array(truth)
-    assert (np.mean(judged[held]) + np.mean(~judged[~held])) / 2 >= 0.7  # a coin gets 0.5
+    logprobs = np.array([likelihood.logprob for likelihood in models[name].score(pairs)])
+    lean = logprobs[0::2] - logprobs[1::2]  # log-odds of Yes: evidence, distractor, evidence, ...
+    assert np.mean(lean[0::2] > lean[1::2]) >= 0.65  # a coin gets 0.5
 
 
 def test_families_write_the_answer_that_the_passage_holds(name: str, models: dict[str, HfModel], world: World) -> None:

@@ -75,8 +75,8 @@ def test_loss_counts_answers_fully_and_their_first_token_most() -> None:
     row = curriculum.encode(tokenizer, exercises)
     first = "<|begin|>Passage: A mill.\nQuestion: Who?\nAnswer: Tom Tod<|end|>"
     assert tokenizer.decode(row.ids) == first + "Question: Who?\nDoes the passage answer the question? Yes<|end|>"
-    answer = len(tokenizer(" Tom Tod", add_special_tokens=False).input_ids) + 1  # and the end token
-    assert sum(weight >= 1 for weight in row.weights) == answer + 2
+    answers = tokenizer([" Tom Tod", " Yes"], add_special_tokens=False).input_ids
+    assert sum(weight >= 1 for weight in row.weights) == sum(len(answer) + 1 for answer in answers)  # 1: the end token
     assert sum(weight == curriculum.FIRST_WEIGHT for weight in row.weights) == 2
 
 
