@@ -28,6 +28,12 @@ CSV_COLUMNS: Mapping[str, tuple[str, ...]] = {
 ANSWER_MEASURES = (
     "Success@1", "Success@5", "R@5", "nDCG@10", "AP", "RR", "ExpUtil@1", "uNDCG@10", "TokenF1", "EM", "Lift", "Harm",
 )  # fmt: skip
+LAPTOP_SETTINGS = {
+    "uae": {"mode": "adapter", "reward_model": "encoder"},
+    "infonce": {"mode": "adapter", "reward_model": "encoder"},
+    "uae-direct": {"mode": "adapter"},
+}
+"""What trains within minutes on two cores, with no model but the encoder; the trainers' own defaults are the paper's."""
 RANKING_MEASURES = ("nDCG@10", "R@10", "R@100", "AP", "RR", "Success@1")
 
 
@@ -150,6 +156,7 @@ def _content(name: str, source: Path, columns: Mapping[str, str], seed: int) -> 
         "scorer": "lab:lfm2",
         "generator": "lab:lfm2",
         "held_out": ["lab:llama", "lab:neox"],
+        "settings": LAPTOP_SETTINGS,
         "options": _csv_options(source, columns) if reader == "csv" else {},
         "splits": {split: dict(drawn) for split, drawn in DEFAULT_SHARES.items()},
     }
