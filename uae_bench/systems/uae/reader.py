@@ -20,12 +20,15 @@ from uae_bench.progress import Progress
 from uae_bench.systems.uae.tensors import Features, Inputs, by_length
 
 SHARPNESS = 8.0  # of the first alignments: unit states whose cosines differ by a few tenths then tell tokens apart
+REACH = 20.0  # R per unit of the texts' bilinear similarity and of its learnt weight, which starts at 0
 
 
 class Reader(nn.Module):
-    """R(q,d) = w · Σ_i g_i c_i: comparison c_i of query token i with its counterpart, its share g_i learnt from itself.
+    """R(q,d) = w · Σ_i g_i c_i + m q̄ᵀMd̄: comparison c_i of query token i with its counterpart, its share g_i learnt
+    from itself, and a bilinear similarity of the texts' mean states, which learns paraphrase from little data.
 
-    Projections start as identities, so that the first alignments are those of the encoder's own token similarities.
+    Projections start as identities: the first alignments and similarities are the encoder's own. w and m start at 0,
+    so that R starts at 0 everywhere and nothing passes the gate before something has been learnt.
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -36,8 +39,12 @@ class Reader(nn.Module):
         self.share = nn.Linear(width, 1)
         self.compare = nn.Sequential(nn.Linear(4 * width, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU())
         self.score = nn.Linear(hidden, 1)
-        for projection in (self.query, self.key):
+        self.whole = nn.Linear(width, width, bias=False)
+        self.match = nn.Parameter(torch.tensor(0.0))
+        for projection in (self.query, self.key, self.whole):
             nn.init.eye_(projection.weight)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
 
     def forward(self, features: Features) -> Features:
         """States (N, Lq, D) and (N, Ld, D) with their members (N, L) -> `scores` (N,)."""
@@ -48,7 +55,9 @@ class Reader(nn.Module):
         found = weights @ passages  # (N, Lq, D): each query token's counterpart
         compared = self.compare(torch.cat([queries, found, queries * found, queries - found], dim=2))
         shares = self.share(queries).masked_fill(~asked.unsqueeze(2), torch.finfo(similarity.dtype).min).softmax(dim=1)
-        return {**features, "scores": self.score((shares * compared).sum(dim=1)).squeeze(1)}
+        aligned = self.score((shares * compared).sum(dim=1)).squeeze(1)
+        texts = nn.functional.cosine_similarity(self.whole(queries.sum(dim=1)), passages.sum(dim=1))
+        return {**features, "scores": aligned + REACH * self.match * texts}
 
 
 @dataclass(frozen=True, slots=True)

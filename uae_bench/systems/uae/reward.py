@@ -157,6 +157,22 @@ def pairwise_accuracy(scores: Scores, utilities: Scores) -> float:
     return float(np.mean(shares)) if shares else float("nan")
 
 
+def margin_gain(scores: Scores, utilities: Scores, margin: float, min_gap: float) -> tuple[float, float]:
+    """By how much R lowers `pairwise_margin` below δ, the loss of an R that is 0 everywhere; mean over the queries with
+    an ordered pair, and its standard error. (0, inf) where fewer than two queries have one.
+    """
+    gains = []
+    for query, of in scores.items():
+        reward = torch.tensor([list(of.values())])
+        utility = torch.tensor([[utilities[query][passage] for passage in of]])
+        if float(utility.max() - utility.min()) > min_gap:
+            loss = pairwise_margin(reward, utility, torch.ones_like(reward, dtype=torch.bool), margin, min_gap)
+            gains.append(margin - float(loss))
+    if len(gains) < 2:
+        return 0.0, float("inf")
+    return float(np.mean(gains)), float(np.std(gains, ddof=1) / np.sqrt(len(gains)))
+
+
 def ndcg_at_1(scores: Scores, utilities: Scores) -> float:
     """max(0, U) of the passage that R puts first over the best max(0, U), mean over the queries where something helps.
 

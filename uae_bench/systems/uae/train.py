@@ -25,6 +25,7 @@ from uae_bench.systems.uae.reader import StatePairs, open_reader, token_states
 from uae_bench.systems.uae.reward import (
     SCORING_BATCH,
     Pairs,
+    margin_gain,
     ndcg_at_1,
     open_reward_model,
     pairwise_accuracy,
@@ -168,7 +169,15 @@ def judge(
         wanted += [(item.query.id, passage) for passage in (item.positive, *near)]
     scores = reward_scores(model, pairs, wanted, resources.progress)
     dev = {item.query.id: scores[item.query.id] for item in corpus.dev}
+    gain, error = margin_gain(dev, data.utilities, options.reward_margin, options.reward_min_gap)
+    believed = gain > options.min_gain * error
+    if not believed:
+        resources.progress.note("the reward model orders dev no better than chance: it is taken to be 0 everywhere")
+        scores = {query: dict.fromkeys(of, 0.0) for query, of in scores.items()}
     report = {
+        "believed": believed,
+        "dev_gain": gain,
+        "dev_gain_error": error,
         "dev_pairwise_accuracy": pairwise_accuracy(dev, data.utilities),
         "dev_ndcg@1": ndcg_at_1(dev, data.utilities),
         **asdict(history),
