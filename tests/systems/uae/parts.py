@@ -28,7 +28,8 @@ WORDS = (*ASKED, *TOLD, *HALF, *FILLERS, "who", "knows", "about", "fact", "nothi
 QUICK: Mapping[str, object] = {
     "mode": "adapter", "batch": 16, "epochs": 6, "evaluations": 1, "adapter_learning_rate": 0.02,
     "full_learning_rate": 0.005, "lora_learning_rate": 0.02, "lora_alpha": 4, "tau": 0.1, "max_length": 16,
-    "reward_model": "encoder", "reward_mode": "full", "reward_epochs": 12, "reward_batch": 4, "reward_patience": 12, "reward_evaluations": 1,
+    "reward_model": "encoder", "reward_mode": "full", "reward_epochs": 12, "reward_batch": 4, "reward_patience": 12,
+    "reward_evaluations": 1,
     "reward_full_learning_rate": 0.005, "reward_lora_learning_rate": 0.005, "reward_max_length": 24, "lora_rank": 4,
     "reward_min_gap": 0.2, "reward_reader_learning_rate": 0.01, "reward_reader_width": 16,
 }  # fmt: skip
