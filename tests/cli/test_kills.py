@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ from uae_bench.store import CallCache
 
 KILLS = 20
 SAME = ("record.json", "run.trec", "run.parquet", "values.parquet", "manifest.json")
+PLACES = ("pool", "utility", "retrieve", "generate", "evaluate", "rows", "train", "compare")
+"""Where a kill strikes, in the order in which a run comes by; `rows` is the writing of run folders."""
+ROWS_SECONDS = 0.05
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,50 +40,72 @@ class Launcher:
         )  # fmt: skip
         assert self._read() == "ready"
 
-    def run(self, arguments: list[str], log: Path, *, end: int = 0, after: float = 0.0) -> int:
-        """The exit code of the command; `end` is the signal that it gets `after` so many seconds."""
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps([arguments, str(log)]) + "\n")
-        self._server.stdin.flush()
-        child = int(self._read())
-        timer = threading.Timer(after, lambda: _signal(child, end))
-        if end:
-            timer.start()
-        code = int(self._read())
-        timer.cancel()
-        return code
+    def start(self, arguments: list[str], log: Path) -> int:
+        """The process id of the command, now running."""
+        return self._ask([arguments, str(log)])
+
+    def wait(self, child: int) -> int:
+        """Its exit code, negative where a signal ended it."""
+        return self._ask(child)
 
     def close(self) -> None:
-        assert self._server.stdin is not None
+        assert self._server.stdin is not None and self._server.stdout is not None
         self._server.stdin.close()
         self._server.wait(timeout=60)
-        assert self._server.stdout is not None
         self._server.stdout.close()
+
+    def _ask(self, request: object) -> int:
+        assert self._server.stdin is not None
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        return int(self._read())
 
     def _read(self) -> str:
         assert self._server.stdout is not None
         return self._server.stdout.readline().strip()
 
 
-def _signal(child: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(child, number)
-
-
 @dataclass(frozen=True)
 class Bed:
-    """A launcher, a card, and what an undisturbed run of it left and took."""
+    """A launcher, a card, and the place where an undisturbed run of it left its store and rows."""
 
     launcher: Launcher
     card: Path
     place: Path
-    seconds: float
 
     def command(self, place: Path) -> list[str]:
         """The experiment with its store and output below `place`."""
         rows = [part for name in ("uae", "oracle-utility") for part in ("--retriever", name)]
         where = ["--store", str(place / "store"), "--out", str(place / "runs")]
         return ["run", "--task", str(self.card), *rows, *where, *parts.options(parts.QUICK)]
+
+    def run(self, place: Path) -> None:
+        """Runs the experiment to its end."""
+        child = self.launcher.start(self.command(place), place / "log")
+        assert self.launcher.wait(child) == 0, (place / "log").read_text()
+
+    def killed(self, place: Path, target: str, delay: float) -> bool:
+        """Whether the experiment was killed, `delay` seconds after it came to `target`; else it ran to its end."""
+        ended = threading.Event()
+        started = time.time_ns()
+        child = self.launcher.start(self.command(place), place / "log")
+
+        def strike() -> None:
+            while not ended.is_set():
+                if reached(place, target, started):
+                    time.sleep(delay)
+                    if not ended.is_set():
+                        os.kill(child, signal.SIGKILL)
+                    return
+                time.sleep(0.001)
+
+        killer = threading.Thread(target=strike)
+        killer.start()
+        code = self.launcher.wait(child)
+        ended.set()
+        killer.join()
+        assert code in (0, -signal.SIGKILL), (place / "log").read_text()
+        return code != 0
 
     def require_same(self, place: Path) -> None:
         """Checks that `place` holds the same rows, artifacts and model calls as the undisturbed run."""
@@ -89,8 +115,25 @@ class Bed:
         assert calls(place) == calls(self.place)
         assert kept(place) == kept(self.place)
 
+    def seconds(self, target: str) -> float:
+        """How long the longest step of a stage took undisturbed."""
+        root = self.place / "store"
+        digests = [path.name for path in (root / "artifacts" / target).glob("*")]
+        measured = [json.loads((root / "measured" / f"{digest}.json").read_text()) for digest in digests]
+        return max((float(one["seconds"]) for one in measured), default=ROWS_SECONDS)
+
+
+def reached(place: Path, target: str, since: int) -> bool:
+    """Whether a step of the stage was begun, or a row's folder, since a time in nanoseconds."""
+    found = (place / "runs").glob("*/*/*") if target == "rows" else (place / "store" / "artifacts" / target).glob("*")
+    try:
+        return any(path.stat().st_ctime_ns > since for path in found)
+    except FileNotFoundError:  # it was renamed meanwhile: so it was begun
+        return True
+
 
 def calls(place: Path) -> int:
+    """How many batches of model calls are finished."""
     cache = CallCache(place / "store" / "calls.sqlite")
     try:
         return cache.count()
@@ -107,45 +150,37 @@ def kept(place: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     place = tmp_path_factory.mktemp("undisturbed")
-    card = parts.write_task(place, models=True)
-    launcher = Launcher()
-    trial = Bed(launcher, card, place, 0.0)
-    started = time.monotonic()
-    assert launcher.run(trial.command(place), place / "log") == 0, (place / "log").read_text()
-    yield Bed(launcher, card, place, time.monotonic() - started)
-    launcher.close()
+    made = Bed(Launcher(), parts.write_task(place, models=True), place)
+    made.run(place)
+    yield made
+    made.launcher.close()
 
 
-def test_killed_at_any_time_it_goes_on_and_ends_with_the_same_bytes(bed: Bed, tmp_path: Path) -> None:
+def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(bed: Bed, tmp_path: Path) -> None:
     rng = random.Random(0)
-    killed, finished, stages = 0, 0, set[str]()
-    while killed < KILLS:
+    struck: Counter[str] = Counter()
+    finished = 0
+    targets = cycle(PLACES)
+    while struck.total() < KILLS:
         place = tmp_path / str(finished)
         place.mkdir(exist_ok=True)
-        before = calls(place)
-        after = rng.uniform(0.02, 1.0) * bed.seconds / 2
-        code = bed.launcher.run(bed.command(place), place / "log", end=signal.SIGKILL, after=after)
-        assert code in (0, -signal.SIGKILL), (place / "log").read_text()
-        assert calls(place) >= before
-        if code:
-            killed += 1
-            stages.add(next_stage(place))
+        target, before = next(targets), calls(place)
+        if bed.killed(place, target, rng.uniform(0, bed.seconds(target))):
+            struck[target] += 1
         else:
             bed.require_same(place)
             finished += 1
-    place = tmp_path / str(finished)
-    place.mkdir(exist_ok=True)
-    assert bed.launcher.run(bed.command(place), place / "log") == 0, (place / "log").read_text()
+        assert calls(place) >= before  # what was answered is kept
+    bed.run(place)
     bed.require_same(place)
-    assert len(stages) >= 3, stages
+    assert set(struck) == set(PLACES)
 
 
-def next_stage(place: Path) -> str:
-    """Where a kill struck, as far as the folders tell: the stage that was being made, or the one that came last."""
-    artifacts = list((place / "store" / "artifacts").glob("*/*"))
-    working = [path.parent.name for path in artifacts if path.suffix == ".work"]
-    if working:
-        return f"while {working[0]}"
-    last = max(artifacts, key=lambda path: path.stat().st_ctime, default=None)
-    rows = len(list((place / "runs").rglob("manifest.json")))
-    return f"after {last.parent.name if last else 'nothing'}, {rows} rows written"
+def test_two_processes_on_one_store_share_the_work(bed: Bed, tmp_path: Path) -> None:
+    both = [bed.launcher.start(bed.command(tmp_path), tmp_path / f"log {number}") for number in range(2)]
+    for number, child in enumerate(both):
+        assert bed.launcher.wait(child) == 0, (tmp_path / f"log {number}").read_text()
+    bed.require_same(tmp_path)
+    said = "".join((tmp_path / f"log {number}").read_text() for number in range(2)).splitlines()
+    made = [line for line in said if line.startswith("made ")]
+    assert len(made) == len(set(made)) == len(kept(tmp_path))

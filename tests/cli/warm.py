@@ -1,7 +1,7 @@
-"""A process that has the heavy libraries loaded and forks a `uae-bench` for each line it reads.
+"""A process that has the heavy libraries loaded and forks a `uae-bench` whenever it is asked to.
 
-A line is JSON: the arguments, the file for both streams. The child's process id is written back, then, when it has
-ended, its exit code (negative: the signal that ended it). A fork is a whole process: it can be killed like any other.
+A line is JSON: arguments and the file for both streams, answered by the child's process id; or such an id, answered by
+its exit code once it has ended (negative: the signal that ended it). A fork can be killed like any other process.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ def serve() -> None:
     torch.set_num_threads(1)  # no thread may have been started before the fork
     say("ready")
     for line in sys.stdin:
-        arguments, log = json.loads(line)
-        child = os.fork()
-        if not child:
-            become(arguments, log)
-        say(str(child))
-        _, status = os.waitpid(child, 0)
-        say(str(os.waitstatus_to_exitcode(status)))
+        match json.loads(line):
+            case int(child):
+                _, status = os.waitpid(child, 0)
+                say(str(os.waitstatus_to_exitcode(status)))
+            case [arguments, log]:
+                child = os.fork()
+                if not child:
+                    become(arguments, log)
+                say(str(child))
 
 
 def become(arguments: list[str], log: str) -> None:

@@ -1,0 +1,114 @@
+"""The stages as functions: nouns in, nouns out, one by one as in a notebook."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.experiment.parts import write_task
+from uae_bench import pipeline
+from uae_bench.errors import NotPossible
+from uae_bench.metrics import Judged, Measure
+from uae_bench.records import Ranking, Run, Value
+from uae_bench.retrieval.chain import Chain, build_chain, parse_system
+from uae_bench.retrieval.component import Resources
+from uae_bench.task.task import Task
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    return pipeline.read(str(write_task(tmp_path)))
+
+
+def chain(text: str) -> Chain:
+    return build_chain(parse_system(text), {}, Resources())
+
+
+def test_the_stages_work_one_by_one(task: Task) -> None:
+    pools = pipeline.pool(task, "test", "document")
+    found = pipeline.retrieve(chain("bm25"), task.view("test", pools), depth=3)
+    judged = Judged(
+        queries=list(task.splits["test"].queries), run=found.run, qrels=task.qrels, annotations=task.annotations,
+        passages=task.passages, pools=pools,
+    )  # fmt: skip
+    values = pipeline.evaluate([Measure.parse("Success@1")], judged)
+    # each question holds a word that only its evidence has within the document
+    assert [value.value for value in values] == [1.0] * 10
+
+
+def test_a_document_pool_is_the_querys_own_document_and_a_corpus_pool_is_none(task: Task) -> None:
+    pools = pipeline.pool(task, "dev", "document")
+    assert pools is not None
+    assert set(pools) == set(task.splits["dev"].queries)
+    assert pools["q-Lund-5"] == tuple(passage for passage in task.passages if passage.startswith("Lund-"))
+    assert pipeline.pool(task, "dev", "corpus") is None
+
+
+def test_time_is_split_by_stage_one_entry_per_query(task: Task) -> None:
+    view = task.view("test", pipeline.pool(task, "test", "document"))
+    seconds = pipeline.time_queries(chain("bm25"), view, depth=3, sample=4)
+    assert set(seconds) == {"encode", "search"}
+    assert [len(times) for times in seconds.values()] == [4, 4]
+    assert all(time >= 0 for times in seconds.values() for time in times)
+
+
+EMPTY = Run("bm25", 1, {})
+
+
+def test_only_queries_of_a_training_split_are_trained_on(task: Task) -> None:
+    train, dev, test = (list(task.splits[split].queries) for split in ("train", "dev", "test"))
+    data = pipeline.training_set(task, train, dev, EMPTY, {})
+    assert [query.id for query in data.train] == train
+    assert data.evidence[train[0]] == task.evidence(train[0])
+    for wrong in (dev, test):
+        with pytest.raises(NotPossible, match="not for training"):
+            pipeline.training_set(task, wrong, dev, EMPTY, {})
+    with pytest.raises(NotPossible, match="not for training"):
+        pipeline.training_set(task, train, test, EMPTY, {})
+
+
+def test_permuted_utilities_are_the_same_ones_dealt_anew() -> None:
+    utilities = {query: {f"p{number}": float(number) for number in range(8)} for query in ("a", "b")}
+    dealt = pipeline.permuted(utilities, 3)
+    assert dealt != utilities
+    assert {query: sorted(row.values()) for query, row in dealt.items()} == {
+        query: sorted(row.values()) for query, row in utilities.items()
+    }
+    assert pipeline.permuted(utilities, 3) == dealt
+    assert pipeline.permuted(utilities, 4) != dealt
+
+
+def test_a_querys_value_is_its_mean_over_seeds() -> None:
+    seeds = [[Value("q", "AP", 0.25), Value("r", "AP", 1.0)], [Value("q", "AP", 0.75), Value("r", "AP", 1.0)]]
+    assert pipeline.mean_over_seeds(seeds) == [Value("q", "AP", 0.5), Value("r", "AP", 1.0)]
+
+
+def test_undefined_in_one_seed_is_undefined_with_its_reason() -> None:
+    seeds = [[Value("q", "AP", math.nan, "no evidence")], [Value("q", "AP", 0.75)]]
+    (mean,) = pipeline.mean_over_seeds(seeds)
+    assert math.isnan(mean.value)
+    assert mean.why == "no evidence"
+
+
+def test_comparisons_are_with_the_baseline_or_between_all_pairs() -> None:
+    documents = {f"q{number}": f"d{number}" for number in range(30)}
+    values = {
+        system: [[Value(query, "AP", base + 0.01 * place) for place, query in enumerate(documents)]]
+        for system, base in (("a", 0.1), ("b", 0.2), ("c", 0.5))
+    }
+    against = pipeline.compare(values, documents, baseline="a")
+    assert [(one.system, one.baseline) for one in against] == [("b", "a"), ("c", "a")]
+    # every query of b is 0.1 above a's: no sign flip does as well but by the same signs
+    assert against[0].difference == pytest.approx(0.1)
+    assert against[0].p_adjusted < 0.01
+    assert len(pipeline.compare(values, documents, baseline=None)) == 3
+    assert pipeline.compare(values, documents, baseline="a") == against
+
+
+def test_a_chain_keeps_its_name_and_depth(task: Task) -> None:
+    view = task.view("test", pipeline.pool(task, "test", "document"))
+    run = pipeline.retrieve(chain("random"), view, depth=2).run
+    assert (run.system, run.depth, len(run)) == ("random", 2, 10)
+    assert all(isinstance(ranking, Ranking) and len(ranking.passages) == 2 for ranking in run.rankings.values())

@@ -1,0 +1,43 @@
+"""What a language model is shown: passages first, then the query; another wording is another prompt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from uae_bench.prompts import INSTRUCT, PLAIN, TEMPLATES, continuation, shown
+from uae_bench.records import Passage
+
+FIRST, SECOND = Passage("p1", "It was dug.", "Vell", "d"), Passage("p2", "{query} {text}", "", "d")
+
+
+def test_passages_come_first_so_that_what_was_read_of_them_serves_every_query() -> None:
+    prompt = PLAIN.answering("Who?", [FIRST, SECOND])
+    assert prompt == "Passage: Vell: It was dug.\nPassage: {query} {text}\nQuestion: Who?\nAnswer:"
+    assert PLAIN.answering("When?", [FIRST]).startswith(PLAIN.answering("Who?", [FIRST]).partition("Question")[0])
+
+
+def test_closed_book_shows_the_query_alone() -> None:
+    assert PLAIN.answering("Who?", []) == "Question: Who?\nAnswer:"
+
+
+def test_braces_in_a_text_are_text() -> None:
+    assert "{query} {text}" in PLAIN.answering("Who?", [SECOND])
+    assert PLAIN.answering("{text}", [FIRST]).endswith("Question: {text}\nAnswer:")
+
+
+def test_every_word_enters_the_digest() -> None:
+    fields = ("name", "instruction", "passage", "answer", "judge")
+    changed = {replace(INSTRUCT, **{field: getattr(INSTRUCT, field) + "."}).digest for field in fields}
+    assert len({*changed, INSTRUCT.digest, PLAIN.digest}) == len(fields) + 2
+
+
+def test_templates_go_by_their_names() -> None:
+    assert {name: template.name for name, template in TEMPLATES.items()} == {"plain": "plain", "instruct": "instruct"}
+
+
+def test_a_title_stands_before_its_text() -> None:
+    assert (shown(FIRST), shown(SECOND)) == ("Vell: It was dug.", "{query} {text}")
+
+
+def test_an_answer_follows_with_one_space() -> None:
+    assert continuation(" Ana Torv\n") == " Ana Torv"
