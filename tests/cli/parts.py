@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 from io import StringIO
 
 from uae_bench.cli import main
+
+HEAVY = ("torch", "transformers", "sentence_transformers", "pandas", "scipy", "faiss", "datasets", "matplotlib")
+"""Libraries that are slow to import: only work on a miss may need them."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,20 @@ def call(*arguments: object) -> Outcome:
         except SystemExit as ended:
             code = ended.code
     return Outcome(int(str(code or 0)), out.getvalue(), err.getvalue())
+
+
+def fresh(*arguments: object, watch: tuple[str, ...] = HEAVY) -> tuple[Outcome, list[str]]:
+    """What a process of its own prints, and which of the watched libraries it had imported at its end."""
+    program = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: sys.stderr.write('imported ' + ' '.join(m for m in {watch!r} if m in sys.modules)))\n"
+        "from uae_bench.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", program, *(str(argument) for argument in arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    said, _, imported = ended.stderr.rpartition("imported ")
+    return Outcome(ended.returncode, ended.stdout, said), imported.split()
 
 
 @contextmanager

@@ -13,29 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.parts import Outcome, call
+from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
-from tests.experiment.conftest import Finished, finished
 from uae_bench.task.card import load_card
 
-__all__ = ["finished"]
-
-HEAVY = ("torch", "transformers", "sentence_transformers", "pandas", "scipy", "faiss", "datasets", "matplotlib")
 COMMANDS = ("run", "plan", "list", "show", "export", "task", "cache", "import", "leaderboard", "lab")
-
-
-def fresh(*arguments: object, watch: tuple[str, ...] = HEAVY) -> tuple[Outcome, list[str]]:
-    """What a process of its own prints, and which of the watched libraries it had imported at its end."""
-    program = (
-        "import atexit, sys\n"
-        f"atexit.register(lambda: sys.stderr.write('imported ' + ' '.join(m for m in {watch!r} if m in sys.modules)))\n"
-        "from uae_bench.cli import main\n"
-        "main()\n"
-    )
-    command = [sys.executable, "-c", program, *(str(argument) for argument in arguments)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    said, _, imported = ended.stderr.rpartition("imported ")
-    return Outcome(ended.returncode, ended.stdout, said), imported.split()
 
 
 def where(place: Path) -> tuple[object, ...]:
@@ -53,17 +35,6 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     program = f"import uae_bench, sys; print([m for m in {HEAVY!r} if m in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
     assert ended.stdout.strip() == "[]"
-
-
-def test_a_run_that_is_all_hits_imports_no_torch_and_says_the_same(finished: Finished) -> None:
-    rows = [part for name in finished.fields["retrievers"] for part in ("--retriever", name)]
-    command = ["run", "--task", finished.card, *rows, "--seeds", "0,1", *parts.options(finished.fields["settings"])]
-    command += ["--held-out", finished.fields["held_out"][0], *where(finished.place), "--json"]
-    outcome, imported = fresh(*command, watch=("torch", "transformers", "sentence_transformers", "faiss", "bm25s"))
-    assert outcome.code == 0, outcome.err
-    assert imported == []
-    records = json.loads(outcome.out)["records"]
-    assert records == [record.model_dump(mode="json") for record in finished.results.records]
 
 
 def test_every_command_is_in_the_help_with_what_it_does() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import uae_bench
+from tests.cli.parts import fresh
 from tests.experiment import parts
 from tests.experiment.conftest import Finished
 from uae_bench.errors import NotPossible, StoreError, UsageError
@@ -119,6 +120,25 @@ def test_a_second_run_makes_nothing_and_leaves_whole_folders_alone(finished: Fin
     after = {path: path.stat().st_mtime_ns for path in (finished.place / "runs").rglob("*") if path.is_file()}
     assert after == before
     assert CallCache(finished.place / "store" / "calls.sqlite").count() == calls
+
+
+def test_a_run_that_is_all_hits_imports_no_torch_and_says_the_same(finished: Finished) -> None:
+    rows = [part for name in finished.fields["retrievers"] for part in ("--retriever", name)]
+    command = ["run", "--task", finished.card, *rows, "--seeds", "0,1", *parts.options(finished.fields["settings"])]
+    command += [
+        "--held-out",
+        finished.fields["held_out"][0],
+        "--out",
+        finished.place / "runs",
+        "--store",
+        finished.place / "store",
+        "--json",
+    ]
+    outcome, imported = fresh(*command, watch=("torch", "transformers", "sentence_transformers", "faiss", "bm25s"))
+    assert outcome.code == 0, outcome.err
+    assert imported == []
+    records = json.loads(outcome.out)["records"]
+    assert records == [record.model_dump(mode="json") for record in finished.results.records]
 
 
 def test_the_plan_of_a_finished_experiment_is_all_hits(finished: Finished) -> None:
