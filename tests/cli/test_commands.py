@@ -60,6 +60,7 @@ def test_the_options_of_run_are_all_explained_with_examples() -> None:
     ):  # fmt: skip
         assert option in shown, option
     assert "Examples:" in shown
+    assert "[default: test]" in shown and "a Hub name[@rev]" in shown  # square brackets are no markup
     assert "uae-bench run -r bm25 -r dense -r uae -t qasper --seeds 0,1,2" in shown
 
 
@@ -85,7 +86,7 @@ def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
     assert "\x1b" not in outcome.out + outcome.err
     assert "made  retrieve random on tiny/test" in outcome.err.splitlines()
     assert "tiny · test · document pool · 10 queries in 5 documents" in outcome.out.splitlines()
-    assert "bm25 (baseline)" in outcome.out
+    assert "bm25 (base)" in outcome.out
     assert "not tested" in outcome.out  # five documents allow no test, and it says so
 
 

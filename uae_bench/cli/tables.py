@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from uae_bench.records import Comparison
     from uae_bench.result import ResultRecord
 
-SHOWN = ("Success@1", "nDCG@10", "ExpUtil@1", "uNDCG@10", "TokenF1", "Lift", "Harm")
-"""Columns of the terminal's table, where the task has them; every measure stands in the records."""
+SHOWN = ("Success@1", "ExpUtil@1", "uNDCG@10", "TokenF1", "Harm", "nDCG@10", "R@10", "AP", "RR", "Success@5")
+COLUMNS = 5
+"""The terminal's table has the first few of these measures that the task has; the records have all."""
 
 STATUS_STYLE = {"hit": "green", "miss": "yellow", "waits": "dim"}
 
@@ -37,7 +38,7 @@ def print_results(console: Console, results: Results) -> None:
 
 def _table(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], baseline: str) -> Table:
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    measures = [name for name in SHOWN if any(record.measure(name) for record in records)]
+    measures = [name for name in SHOWN if any(record.measure(name) for record in records)][:COLUMNS]
     table.add_column("system", no_wrap=True)
     for name in measures:
         table.add_column(name, justify="right", no_wrap=True)
@@ -64,7 +65,7 @@ def _order(record: ResultRecord, key: str) -> tuple[float, str, int]:
 
 def _name(record: ResultRecord, records: Sequence[ResultRecord], baseline: str) -> str:
     several = sum(other.system == record.system for other in records) > 1
-    mark = " (baseline)" if record.system == baseline else " (reference)" if record.kind == "reference" else ""
+    mark = " (base)" if record.system == baseline else " (ref)" if record.kind == "reference" else ""
     return record.system + (f" #{record.seed}" if several else "") + mark
 
 
