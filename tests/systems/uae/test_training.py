@@ -51,7 +51,7 @@ def test_each_mode_raises_dev_utility_and_the_folder_holds_the_best_checkpoint(m
 
 def test_the_whole_method_learns_from_a_reward_model_that_agrees_with_the_utilities(tmp_path: Path) -> None:
     progress = Notes()
-    report = trained("uae", tmp_path / "out", progress=progress)
+    report = trained("uae", tmp_path / "out", progress=progress, epochs=15, patience=15)
     assert report["reward_model"]["dev_pairwise_accuracy"] > 0.6  # most pairs are noise: 0.5 is chance
     assert report["reward_model"]["dev_ndcg@1"] > 0.7
     gate = report["gate"]["train"]
