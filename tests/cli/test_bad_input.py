@@ -257,3 +257,16 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     if os.geteuid():  # root may read anything
         card.chmod(0)
         run(tmp_path, "-r", "bm25", card=card).refused(1, "Permission denied")
+
+
+def test_the_command_that_is_offered_without_a_hub_can_be_planned(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, scorer="hf:nobody/judge", generator="hf:nobody/writer", encoder="nobody/encoder")
+    wanted = ("-r", "uae", "--retriever=bge", "-r", "bm25>cross-encoder:nobody/ranks", "--measure", "TokenF1")
+    outcome = call("plan", "-t", card, *wanted, "--held-out", "hf:nobody/other", "--store", tmp_path / "store")
+    outcome.refused(1, "nobody/")
+    told = shlex.split(next(line for line in outcome.err.splitlines() if line.startswith("  run ")))[1:]
+    assert "nobody" not in " ".join(told)
+    planned = call(*told[1:])
+    assert planned.code == 0, planned.err
+    for label in ("train uae (seed 0)", "retrieve dense:lab:encoder", "answer tiny/test with lab:lfm2"):
+        assert label in planned.out

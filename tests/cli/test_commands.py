@@ -60,7 +60,7 @@ def test_the_options_of_run_are_all_explained_with_examples() -> None:
     ):  # fmt: skip
         assert option in shown, option
     assert "Examples:" in shown
-    assert "[default: test]" in shown and "a Hub name[@rev]" in shown  # square brackets are no markup
+    assert "name[@rev]" in shown and shown.count("[default:") >= 8  # square brackets are no markup
     assert "uae-bench run -r bm25 -r dense -r uae -t qasper --seeds 0,1,2" in shown
 
 

@@ -17,15 +17,15 @@ Retrievers = Annotated[
     typer.Option("--retriever", "-r", help="A system: bm25, uae, dense:MODEL, 'bm25>minilm' ...; repeat for several."),
 ]
 Split = Annotated[
-    str | None, typer.Option(help="Which split is scored; all = every query.  [default: test]", show_default=False)
+    str | None, typer.Option(help="Which split is scored; all = every query.  \\[default: test]", show_default=False)
 ]
 Baseline = Annotated[
-    str | None, typer.Option(help="The system that differences are tested against.  [default: the card's]")
+    str | None, typer.Option(help="The system that differences are tested against.  \\[default: the card's]")
 ]
 TrainTask = Annotated[
-    str | None, typer.Option(help="Train there, test here: zero-shot transfer.  [default: the task itself]")
+    str | None, typer.Option(help="Train there, test here: zero-shot transfer.  \\[default: the task itself]")
 ]
-Encoder = Annotated[str | None, typer.Option(help="Bi-encoder to start from: a Hub name[@rev], folder, or preset.")]
+Encoder = Annotated[str | None, typer.Option(help="Bi-encoder to start from: a Hub name\\[@rev], folder, or preset.")]
 Scorer = Annotated[str | None, typer.Option(help="Language model whose likelihoods make the utilities: hf:NAME@REV.")]
 Generator = Annotated[str | None, typer.Option(help="Language model that writes the answers.")]
 HeldOut = Annotated[
@@ -34,11 +34,11 @@ HeldOut = Annotated[
 Pool = Annotated[str | None, typer.Option(help="Which passages a query may retrieve: document, corpus or hard.")]
 Depth = Annotated[int | None, typer.Option(help="How many passages a system keeps.")]
 ContextSize = Annotated[int | None, typer.Option(help="How many passages go into the prompt.")]
-Seeds = Annotated[str | None, typer.Option(help="Training seeds, e.g. 0,1,2.  [default: 0]", show_default=False)]
+Seeds = Annotated[str | None, typer.Option(help="Training seeds, e.g. 0,1,2.  \\[default: 0]", show_default=False)]
 Limit = Annotated[int | None, typer.Option(help="Only the first N queries of each split; marked partial.")]
 Measures = Annotated[
     list[str] | None,
-    typer.Option("--measure", help="Only these measures, e.g. nDCG@10; repeat.  [default: the card's]"),
+    typer.Option("--measure", help="Only these measures, e.g. nDCG@10; repeat.  \\[default: the card's]"),
 ]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="component.option=value, e.g. uae.epochs=2; see uae-bench show.")

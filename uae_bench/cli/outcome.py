@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,8 +23,19 @@ DISK_ERRORS = frozenset({
 
 OFFLINE_REPLACES = ("--encoder", "--scorer", "--generator", "--held-out")
 
-out = Console()
-err = Console(stderr=True)
+PLAIN_WIDTH = 200
+"""Columns of plain output, which goes to files and other programs: no cell is folded to fit a screen."""
+
+
+def console(*, stderr: bool) -> Console:
+    """A console as wide as the terminal, or as COLUMNS says; wide where there is neither."""
+    stream = sys.stderr if stderr else sys.stdout
+    told = stream.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, width=None if told else PLAIN_WIDTH)
+
+
+out = console(stderr=False)
+err = console(stderr=True)
 
 
 def show_error(error: UaeBenchError) -> None:
