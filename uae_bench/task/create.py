@@ -33,7 +33,7 @@ LAPTOP_SETTINGS = {
     "infonce": {"mode": "adapter", "reward_model": "encoder"},
     "uae-direct": {"mode": "adapter"},
 }
-"""What trains within minutes on two cores, with no model but the encoder; the trainers' own defaults are the paper's."""
+"""Trains within minutes on two cores with no model but the encoder; the trainers' own defaults are the paper's."""
 RANKING_MEASURES = ("nDCG@10", "R@10", "R@100", "AP", "RR", "Success@1")
 
 
