@@ -225,7 +225,13 @@ def test_ctrl_c_exits_130_with_the_command_that_goes_on(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path, models=True)
     arguments = [str(one) for one in ("run", "-t", card, "-r", "random", *where(tmp_path))]
     command = [sys.executable, "-m", "uae_bench", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
+    )
     assert process.stderr is not None
     said = process.stderr.readline()  # the first stage is done; torch is still to be loaded
     time.sleep(0.2)
