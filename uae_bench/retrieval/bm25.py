@@ -9,6 +9,7 @@ N, df and avgdl come from the whole corpus, also where candidates come from a po
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class Bm25(Retriever):
         """Tokenise and index the whole corpus."""
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # on import it asks for every detail
         candidates = Candidates.of(view)
         words = Words(self.settings)
         vocabulary: dict[str, int] = {}
