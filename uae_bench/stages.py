@@ -81,10 +81,11 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "train": Stage(
-        1,
+        2,
         (
             "uae_bench.systems",
             *ENCODING,
+            *ASKING,
             *DEFINING,
             *_in("pipeline", "training_set", "permuted", "train"),
             *_in("experiment.bench", "train_step"),

@@ -22,7 +22,7 @@ MEASURES = ("Success@1", "nDCG@10", "ExpUtil@1", "uNDCG@10", "TokenF1", "Lift", 
 
 QUICK: Mapping[str, Any] = {
     "uae.mode": "adapter", "uae.epochs": 1, "uae.evaluations": 1, "uae.negatives": 2, "uae.batch": 4,
-    "uae.reward_model": "encoder", "uae.reward_mode": "full", "uae.reward_epochs": 1, "uae.reward_evaluations": 1,
+    "uae.reward_model": "lab:lfm2", "uae.reward_mode": "full", "uae.reward_epochs": 1, "uae.reward_evaluations": 1,
     "uae.reward_batch": 4, "uae.reward_group": 3, "uae.max_length": 24, "uae.reward_max_length": 24,
 }  # fmt: skip
 """Options of `uae` that train it in about a second."""

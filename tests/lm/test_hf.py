@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,20 @@ def test_shared_prefixes_padding_and_sliced_logits_change_nothing(model: HfModel
     scored = model.score(PAIRS)
     for pair, likelihood in zip(PAIRS, scored, strict=True):
         assert likelihood.logprob == pytest.approx(one_by_one(model, pair), abs=1e-4)
+
+
+def test_states_are_those_at_the_last_token_of_each_prompt(model: HfModel) -> None:
+    prompts = list(dict.fromkeys(prompt for prompt, _ in PAIRS))
+    plan = model.plan_reading(prompts)
+    assert plan.computed < plan.tokens == sum(len(ids) for ids in model.tokenizer.encode(prompts))
+    states: dict[int, np.ndarray[Any, Any]] = {}
+    for batch in plan.batches:
+        states.update(zip(batch, model.read_batch([prompts[index] for index in batch]), strict=True))
+    for index, prompt in enumerate(prompts):
+        ids = torch.tensor(model.tokenizer.encode([prompt]))
+        with torch.inference_mode():
+            whole = model.network(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, -1]
+        assert states[index] == pytest.approx(whole.numpy(), abs=1e-4)
 
 
 def test_prefixes_are_shared_so_that_less_is_read(model: HfModel) -> None:

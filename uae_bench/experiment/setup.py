@@ -138,7 +138,7 @@ def offline_options(setup: Setup) -> tuple[str, ...]:
     options += ["--held-out", "lab:llama", "--held-out", "lab:neox"] if setup.held_out else ["--held-out", "none"]
     options += ["--pool", "document"] if setup.pool == "hard" else []
     named = [name for name in dict.fromkeys(trained) if "reward_model" in TRAINERS[name].config.model_fields]
-    return (*options, *(part for name in named for part in ("--set", f"{name}.reward_model=encoder")))
+    return (*options, *(part for name in named for part in ("--set", f"{name}.reward_model=lab:lfm2")))
 
 
 def _offline_name(system: System) -> str:

@@ -1,4 +1,4 @@
-"""What a language model is asked, in two protocols, and the one rule for where an answer begins.
+"""What a language model is asked, in three protocols, and the one rule for where an answer begins.
 
 The token boundary: prompt and continuation are encoded together, because " A" and "A" are different tokens. The
 prompt's own ids must be the beginning of the whole's; where a token spans the boundary, scoring begins at the last
@@ -127,8 +127,30 @@ class Generator(Protocol):
         ...
 
 
-class LanguageModel(Scorer, Generator, Protocol):
-    """A model that does both."""
+class Reader(Protocol):
+    """A model whose states can be seen: one whose weights are on this machine."""
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def window(self) -> int: ...
+
+    def plan_reading(self, prompts: Sequence[str]) -> Plan:
+        """Deterministic batches over the whole set.
+
+        Raises:
+            BadInput: a prompt exceeds the window.
+        """
+        ...
+
+    def read_batch(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """One planned batch: the last layer's state at the last token of each prompt, (B, D)."""
+        ...
+
+
+class LanguageModel(Scorer, Generator, Reader, Protocol):
+    """A model that does all three."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,19 @@ def read_prefixes(model: Any, prefixes: Sequence[Tokens]) -> Prefixes:
     return Prefixes(cache, mask)
 
 
+def row_states(model: Any, rows: Sequence[Tokens], prefixes: Prefixes | None) -> list[npt.NDArray[np.float32]]:
+    """Each row's last hidden state, (D,): what the model has in mind before it says the next token."""
+    ids, mask = padded(rows, model.device, left=False)
+    last = torch.tensor([len(tokens) - 1 for tokens in rows], device=model.device)
+    whole = mask if prefixes is None else torch.cat([prefixes.mask, mask], dim=1)
+    decoder = model.get_decoder()
+    states = decoder(
+        **_inputs(decoder, ids, whole, prefixes.cache if prefixes else None)
+    ).last_hidden_state  # (B, L, D)
+    chosen = states[torch.arange(len(rows), device=model.device), last]
+    return list(chosen.float().cpu().numpy())
+
+
 def score_rows(model: Any, rows: Sequence[Tokens], starts: Sequence[int], prefixes: Prefixes | None) -> list[float]:
     """Summed log-probability (nats, log-softmax in float32) of each row's tokens from its start (at least 1) on."""
     ids, mask = padded(rows, model.device, left=False)
@@ -64,12 +77,16 @@ def score_rows(model: Any, rows: Sequence[Tokens], starts: Sequence[int], prefix
 @torch.inference_mode()
 def forward(model: Any, ids: torch.Tensor, mask: torch.Tensor, cache: Any, wanted: torch.Tensor) -> torch.Tensor:
     """Logits (N, V) at the wanted places of the flattened ids (B * L); `mask` (B, past + L); the cache grows."""
-    inputs = {"input_ids": ids, "attention_mask": mask, "past_key_values": cache, "use_cache": cache is not None}
-    if "position_ids" in inspect.signature(model.forward).parameters:
-        inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
     with _only(model, wanted):
-        logits: torch.Tensor = model(**inputs).logits[0]
+        logits: torch.Tensor = model(**_inputs(model, ids, mask, cache)).logits[0]
     return logits
+
+
+def _inputs(network: Any, ids: torch.Tensor, mask: torch.Tensor, cache: Any) -> dict[str, Any]:
+    inputs = {"input_ids": ids, "attention_mask": mask, "past_key_values": cache, "use_cache": cache is not None}
+    if "position_ids" in inspect.signature(network.forward).parameters:
+        inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+    return inputs
 
 
 def padded(rows: Sequence[Tokens], device: torch.device, *, left: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -19,7 +20,7 @@ from transformers.utils import logging
 from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
 from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling, encode_pairs
 from uae_bench.lm.forward import Tokens
-from uae_bench.lm.scoring import FORWARD_CELLS, plan_batches, score_encoded
+from uae_bench.lm.scoring import FORWARD_CELLS, plan_batches, score_encoded, states_encoded
 from uae_bench.lm.sharing import pack, sort_key
 from uae_bench.lm.tokenizer import HfTokenizer
 from uae_bench.lm.writing import write
@@ -35,7 +36,7 @@ logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 class HfModel:
-    """A Scorer and a Generator. The weights are read when the first batch needs them, not before."""
+    """A Scorer, a Generator and a Reader. The weights are read when the first batch needs them, not before."""
 
     def __init__(self, folder: Path, device: str, dtype: Dtype) -> None:
         self.folder = folder
@@ -79,9 +80,21 @@ class HfModel:
             logprobs = score_encoded(network, encoded)
         return [Likelihood(logprob, pair.scored) for logprob, pair in zip(logprobs, encoded, strict=True)]
 
+    def plan_reading(self, prompts: Sequence[str]) -> Plan:
+        """Batches of prompts that begin alike."""
+        encoded = self._read_whole(prompts)
+        batches, computed = plan_batches(encoded)
+        return Plan(tuple(batches), sum(len(prompt.ids) for prompt in encoded), computed)
+
+    def read_batch(self, prompts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """One planned batch: the last layer's state at the last token of each prompt, (B, D)."""
+        encoded, network = self._read_whole(prompts), self.network
+        with _on(self.device):
+            return np.stack(states_encoded(network, encoded))
+
     def plan_generation(self, prompts: Sequence[str], sampling: Sampling) -> Plan:
         """Batches of prompts of nearly the same length."""
-        encoded = self._prompt_ids(prompts, sampling)
+        encoded = self._prompt_ids(prompts, sampling.max_tokens)
         order = sorted(range(len(prompts)), key=lambda index: (len(encoded[index]), sort_key(encoded[index])))
         sizes = [len(encoded[index]) + sampling.max_tokens for index in order]
         batches = tuple(tuple(order[span.start : span.stop]) for span in pack(sizes, FORWARD_CELLS, padded=True))
@@ -98,7 +111,7 @@ class HfModel:
 
     def generate_batch(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
         """One planned batch."""
-        encoded, ends = self._prompt_ids(prompts, sampling), self._ends()
+        encoded, ends = self._prompt_ids(prompts, sampling.max_tokens), self._ends()
         with _on(self.device):
             return write(self.network, encoded, sampling, ends, self.tokenizer.decode)
 
@@ -114,11 +127,16 @@ class HfModel:
         self.encoded.update(fresh)
         return [self.encoded[pair] for pair in pairs]
 
-    def _prompt_ids(self, prompts: Sequence[str], sampling: Sampling) -> list[Tokens]:
+    def _read_whole(self, prompts: Sequence[str]) -> list[EncodedPair]:
+        """Prompts in which nothing is scored."""
+        return [EncodedPair(ids, len(ids), backed_up=0) for ids in self._prompt_ids(prompts, room=0)]
+
+    def _prompt_ids(self, prompts: Sequence[str], room: int) -> list[Tokens]:
+        """Ids of the framed prompts, each with room for so many tokens after it."""
         framed = [self.tokenizer.frame(prompt, "")[0] for prompt in prompts]
         encoded = [np.asarray(ids, dtype=np.int32) for ids in self.tokenizer.encode(framed)]
         for prompt, ids in zip(prompts, encoded, strict=True):
-            self._refuse_longer(prompt, len(ids) + sampling.max_tokens)
+            self._refuse_longer(prompt, len(ids) + room)
         return encoded
 
     def _refuse_longer(self, prompt: str, tokens: int) -> None:

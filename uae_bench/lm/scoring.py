@@ -1,15 +1,17 @@
-"""How encoded pairs become batches, and a batch likelihoods: shared prefixes once, rests sorted by length."""
+"""How encoded pairs become batches, and a batch likelihoods or states: shared prefixes once, rests by length."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from uae_bench.lm.base import EncodedPair
-from uae_bench.lm.forward import Prefixes, Tokens, read_prefixes, score_rows
+from uae_bench.lm.forward import Prefixes, Tokens, read_prefixes, row_states, score_rows
 from uae_bench.lm.sharing import Group, pack, share_prefixes, sort_key
 
 BATCH_CELLS = 32_768
@@ -28,6 +30,11 @@ class _Rest:
     prefix: int
     tokens: Tokens
     start: int
+
+
+Found = TypeVar("Found")
+Look = Callable[[Sequence[_Rest], Prefixes | None], list[Found]]
+"""What is wanted of rests that follow their prefixes, one for each: its likelihood, or its last state."""
 
 
 def plan_batches(encoded: Sequence[EncodedPair]) -> tuple[list[tuple[int, ...]], int]:
@@ -59,15 +66,34 @@ def groups_of(encoded: Sequence[EncodedPair]) -> list[Group]:
 @torch.inference_mode()
 def score_encoded(model: Any, encoded: Sequence[EncodedPair]) -> list[float]:
     """Summed log-probabilities in nats, in the order of the pairs."""
+
+    def score(rests: Sequence[_Rest], prefixes: Prefixes | None) -> list[float]:
+        return score_rows(model, [rest.tokens for rest in rests], [rest.start for rest in rests], prefixes)
+
+    return _read(model, encoded, score)
+
+
+@torch.inference_mode()
+def states_encoded(model: Any, encoded: Sequence[EncodedPair]) -> list[npt.NDArray[np.float32]]:
+    """The last hidden state (D,) of each, in order."""
+
+    def state(rests: Sequence[_Rest], prefixes: Prefixes | None) -> list[npt.NDArray[np.float32]]:
+        return row_states(model, [rest.tokens for rest in rests], prefixes)
+
+    return _read(model, encoded, state)
+
+
+def _read(model: Any, encoded: Sequence[EncodedPair], look: Look[Found]) -> list[Found]:
+    """What `look` finds in each, in order: shared prefixes are read once, then the rests in passes of one width."""
     groups = groups_of(encoded)
     shared = [group for group in groups if group.length]
-    logprobs: dict[int, float] = {}
+    found: dict[int, Found] = {}
     if shared:
         prefixes = read_prefixes(model, [encoded[group.members[0]].ids[: group.length] for group in shared])
-        logprobs.update(_score(model, _rests(encoded, shared), prefixes))
+        found.update(_pass(model, _rests(encoded, shared), prefixes, look))
     alone = [group for group in groups if not group.length]
-    logprobs.update(_score(model, _rests(encoded, alone), None))
-    return [logprobs[index] for index in range(len(encoded))]
+    found.update(_pass(model, _rests(encoded, alone), None, look))
+    return [found[index] for index in range(len(encoded))]
 
 
 def _rests(encoded: Sequence[EncodedPair], groups: Sequence[Group]) -> list[_Rest]:
@@ -80,12 +106,13 @@ def _rests(encoded: Sequence[EncodedPair], groups: Sequence[Group]) -> list[_Res
     return sorted(rests, key=lambda rest: len(rest.tokens))
 
 
-def _score(model: Any, rests: Sequence[_Rest], prefixes: Prefixes | None) -> Iterator[tuple[int, float]]:
+def _pass(
+    model: Any, rests: Sequence[_Rest], prefixes: Prefixes | None, look: Look[Found]
+) -> Iterator[tuple[int, Found]]:
     width = prefixes.mask.shape[1] if prefixes else 0
     share = model.config.get_text_config(decoder=True).vocab_size / NUMBERS_PER_CELL
     cells = [width + len(rest.tokens) + round((len(rest.tokens) - rest.start) * share) for rest in rests]
     for span in pack(cells, FORWARD_CELLS, padded=True):
         part = rests[span.start : span.stop]
         repeated = prefixes.rows([rest.prefix for rest in part]) if prefixes else None
-        values = score_rows(model, [rest.tokens for rest in part], [rest.start for rest in part], repeated)
-        yield from zip((rest.index for rest in part), values, strict=True)
+        yield from zip((rest.index for rest in part), look(part, repeated), strict=True)

@@ -1,4 +1,4 @@
-"""A toy world: five things to ask about; for each a passage that tells it, one that tells half, one that repeats it."""
+"""A toy world: five things to ask about; for each a passage that tells it, one that tells half, one that names it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from uae_bench.systems import TRAINERS
 ASKED = ("river", "castle", "bridge", "market", "tower")
 TOLD = ("water", "stone", "arch", "trade", "height")
 HALF = ("wet", "wall", "span", "stall", "tall")
-FILLERS = ("old", "new", "far", "near", "red", "blue")
+FILLERS = ("old", "new", "far", "near", "red")
 WORDS = (*ASKED, *TOLD, *HALF, *FILLERS, "who", "knows", "about", "fact", "nothing", "bit")
 
 QUICK: Mapping[str, object] = {
     "mode": "adapter", "batch": 16, "epochs": 6, "evaluations": 1, "adapter_learning_rate": 0.02,
     "full_learning_rate": 0.005, "lora_learning_rate": 0.02, "lora_alpha": 4, "tau": 0.1, "max_length": 16,
-    "reward_model": "encoder", "reward_mode": "full", "reward_epochs": 12, "reward_batch": 4, "reward_patience": 12,
+    "reward_model": "lab:lfm2", "reward_mode": "full", "reward_epochs": 12, "reward_batch": 4, "reward_patience": 12,
     "reward_evaluations": 1,
     "reward_full_learning_rate": 0.005, "reward_lora_learning_rate": 0.005, "reward_max_length": 24, "lora_rank": 4,
-    "reward_min_gap": 0.2, "reward_reader_learning_rate": 0.01, "reward_reader_width": 16,
+    "reward_min_gap": 0.2, "reward_head_learning_rate": 0.01, "reward_head_width": 16, "reward_head_dropout": 0.0,
 }  # fmt: skip
 
 
@@ -55,10 +55,11 @@ def toy_set(permuted: bool = False) -> TrainingSet:
         split, thing = "train" if number < 80 else "dev", number % len(ASKED)
         query = Query(f"{split}{number}", f"who knows about {ASKED[thing]}", f"doc{number}")
         values = {}
-        for kind, words in (("fact", TOLD), ("bit", HALF), ("nothing", ASKED)):
+        for kind, words in (("fact", TOLD), ("bit", HALF), ("nothing", FILLERS)):
             for other, word in enumerate(words):
                 passage = f"{query.id}-{kind}{other}"
-                passages[passage] = Passage(passage, f"{rng.choice(FILLERS)} {kind} {word}", "", f"doc{number}")
+                text = f"{rng.choice(FILLERS)} {kind} {ASKED[other]} {word}"
+                passages[passage] = Passage(passage, text, "", f"doc{number}")
                 useful = {"fact": 1.0, "bit": 0.4, "nothing": 0.0}[kind] if other == thing else 0.0
                 values[passage] = useful + 0.02 * float(rng.standard_normal())
         names = list(values)

@@ -53,12 +53,12 @@ def test_the_whole_method_learns_from_a_reward_model_that_agrees_with_the_utilit
     progress = Notes()
     report = trained("uae", tmp_path / "out", progress=progress, epochs=15, patience=15)
     assert report["reward_model"]["dev_pairwise_accuracy"] > 0.6  # most pairs are noise: 0.5 is chance
-    assert report["reward_model"]["dev_ndcg@1"] > 0.7
+    assert report["reward_model"]["dev_ndcg@1"] > 0.5  # the first of fifteen by lot: 0.09
     gate = report["gate"]["train"]
     assert gate["queries"] == 80 and gate["near"] == 80 * 14 and 0 < gate["kept"] <= gate["near"]
-    assert report["teacher"]["normalised_entropy"] == pytest.approx(0.5, abs=1e-3)
+    assert report["teacher"]["normalised_entropy"] == pytest.approx(report["options"]["teacher_entropy"], abs=1e-3)
     assert dev_exp_util(tmp_path / "out") > dev_exp_util(toy_encoder()) + 0.3
-    assert {"reward model", "reward scores", "student"} <= set(progress.labels)
+    assert {"states", "reward model", "reward scores", "student"} <= set(progress.labels)
 
 
 def test_the_fair_opponent_has_the_same_sets_and_hard_labels(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_reward_model_that_is_not_there_is_named_with_the_way_out(tmp_path: Pa
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable, match="no-such-owner/no-such-model") as caught:
         trained("uae", tmp_path / "out", reward_model="no-such-owner/no-such-model")
-    assert "reward_model=encoder" in caught.value.hint
+    assert "reward_model=lab:lfm2" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
 

@@ -5,12 +5,14 @@ Not WhereIsAI/UAE-Large-V1 (AnglE), which shares the abbreviation. README.md map
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uae_bench.records import TrainingSet
+from uae_bench.store.digests import digest_of
 from uae_bench.systems.trainer import Trainer
-from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
+from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder, reward_lm
 from uae_bench.weights import identify
 
 if TYPE_CHECKING:
@@ -24,12 +26,20 @@ def _trainer(name: str, teacher: Teacher) -> Trainer:
         run(data, options, encoder, seed, out, resources, name=name, teacher=teacher)
 
     def identity(options: UaeConfig) -> dict[str, str]:
-        if teacher == "utility" or options.reward_model == "encoder":
+        if teacher == "utility":
             return {}
-        return {"reward model": identify(reward_folder(options.reward_model).rglob("*.safetensors"))}
+        model = reward_lm(options.reward_model)
+        if model:
+            return {"reward model": digest_of({**model.identity(options.precision), "prompt": model.prompt.digest})}
+        return {"reward model": identify(_model_files(reward_folder(options.reward_model)))}
 
     defaults = Path(__file__).with_name("config.toml")
-    return Trainer(name, 1, UaeConfig, defaults, "utilities", identity, train)
+    return Trainer(name, 2, UaeConfig, defaults, "utilities", identity, train)
+
+
+def _model_files(folder: Path) -> Iterator[Path]:
+    """Weights, tokenizer and config."""
+    return (path for path in folder.iterdir() if path.suffix in {".safetensors", ".json", ".txt", ".model"})
 
 
 UAE = _trainer("uae", "reward")

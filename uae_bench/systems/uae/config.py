@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from uae_bench.lm import LMS
+from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.weights import find_folder
 
 Teacher = Literal["reward", "utility", "one-hot"]
@@ -18,6 +20,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 InnerShare = Annotated[float, Field(gt=0, lt=1)]
 
 
+def reward_lm(spec: str) -> LmSpec | None:
+    """The language model that `reward_model` names, `hf:…` or `lab:…`; None where it names an encoder to fine-tune.
+
+    Raises:
+        BadInput: a backend without a name.
+    """
+    return parse_lm(spec) if spec.partition(":")[0] in LMS else None
+
+
 def reward_folder(spec: str) -> Path:
     """The folder of the reward model's base: a folder, or a hub name with an optional `@revision`.
 
@@ -25,7 +36,7 @@ def reward_folder(spec: str) -> Path:
         ModelUnavailable: it is not on this machine and cannot be fetched.
     """
     name, _, revision = spec.partition("@")
-    return find_folder(name, revision, offline="the same with --set uae.reward_model=encoder")
+    return find_folder(name, revision, offline="the same with --set uae.reward_model=lab:lfm2")
 
 
 class UaeConfig(BaseModel):
@@ -66,8 +77,9 @@ class UaeConfig(BaseModel):
     reward_patience: Count
     reward_full_learning_rate: Positive
     reward_lora_learning_rate: Positive
-    reward_reader_learning_rate: Positive
-    reward_reader_width: Count
+    reward_head_learning_rate: Positive
+    reward_head_width: Count
+    reward_head_dropout: Annotated[float, Field(ge=0, lt=1)]
     reward_warmup: Share
     reward_weight_decay: NotNegative
     reward_max_length: Count

@@ -13,17 +13,16 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from uae_bench.encoder import BiEncoder
 from uae_bench.errors import NotPossible
+from uae_bench.lm.spec import LmSpec
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
-from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
+from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder, reward_lm
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
 from uae_bench.systems.uae.fitting import History, deterministic, quiet
 from uae_bench.systems.uae.lora import fold
 from uae_bench.systems.uae.loss import calibrated_lambda, normalised_entropy, teacher_distribution
 from uae_bench.systems.uae.product import write_product
-from uae_bench.systems.uae.reader import StatePairs, open_reader, token_states
 from uae_bench.systems.uae.reward import (
-    SCORING_BATCH,
     Pairs,
     margin_gain,
     ndcg_at_1,
@@ -33,6 +32,7 @@ from uae_bench.systems.uae.reward import (
     tokenised_pairs,
     train_reward_model,
 )
+from uae_bench.systems.uae.states import open_head, read_states
 from uae_bench.systems.uae.student import (
     Collator,
     DevMeasures,
@@ -109,7 +109,7 @@ def train(
         if teacher == "utility":
             judgement = Judgement(data.utilities, options.gate_utility_margin, {})
         else:
-            judgement = judge(data, corpus, similarity, options, encoder, seed, resources)
+            judgement = judge(data, corpus, similarity, options, seed, resources)
         train_sets, train_gate = _gated(corpus.train, similarity, judgement, options)
         dev_sets, dev_gate = _gated(corpus.dev, similarity, judgement, options)
         lesson = teach(train_sets, dev_sets, teacher, options)
@@ -149,19 +149,19 @@ def learnable(data: TrainingSet, options: UaeConfig) -> Corpus:
 
 
 def judge(
-    data: TrainingSet, corpus: Corpus, similarity: Scores, options: UaeConfig, encoder: BiEncoder, seed: int,
-    resources: Resources,
-) -> Judgement:  # fmt: skip
+    data: TrainingSet, corpus: Corpus, similarity: Scores, options: UaeConfig, seed: int, resources: Resources
+) -> Judgement:
     """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
     keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
-    if options.reward_model == "encoder":
-        model, pairs, rate = _reader(encoder, corpus, keys, options, resources)
+    reader = reward_lm(options.reward_model)
+    if reader:
+        model, pairs, rate = _head_on(reader, data, corpus, keys, options, resources)
     else:
         model, pairs, rate = _cross_encoder(corpus, keys, options, resources.device)
     history = train_reward_model(
         model, pairs, corpus.train, corpus.dev, data.utilities, options, rate, seed, resources.progress
     )
-    if options.reward_model != "encoder" and options.reward_mode == "lora":
+    if not reader and options.reward_mode == "lora":
         fold(model.model)
     wanted = [(item.query.id, passage) for item in corpus.dev for passage in item.candidates]
     for item in corpus.train:
@@ -196,16 +196,16 @@ def _cross_encoder(
     return model, tokenised_pairs(model, texts, options.reward_max_length), rate
 
 
-def _reader(
-    encoder: BiEncoder, corpus: Corpus, keys: Sequence[tuple[str, str]], options: UaeConfig, resources: Resources
-) -> tuple[CrossEncoder, Pairs, float]:
-    """The small one: soft alignment of the starting encoder's token states."""
-    inputs = token_inputs(encoder, corpus.queries, corpus.passages, options.reward_max_length)
-    states = token_states(encoder.model, inputs, resources.progress, SCORING_BATCH)
-    rows = StatePairs(states, [(inputs.query[query], inputs.passage[passage]) for query, passage in keys])
-    width = next(iter(states.values())).shape[1]
-    model = open_reader(width, options.reward_reader_width, resources.device)
-    return model, Pairs(rows, {key: number for number, key in enumerate(keys)}), options.reward_reader_learning_rate
+def _head_on(
+    spec: LmSpec, data: TrainingSet, corpus: Corpus, keys: Sequence[tuple[str, str]], options: UaeConfig,
+    resources: Resources,
+) -> tuple[CrossEncoder, Pairs, float]:  # fmt: skip
+    """The small one: a head on the states of a language model that has read passage and query."""
+    read = [(corpus.queries[query], data.passages[passage]) for query, passage in keys]
+    with spec.open(resources.device, options.precision) as language_model:
+        rows = read_states(language_model, spec.prompt, read, resources.progress)
+    model = open_head(rows, options.reward_head_width, options.reward_head_dropout, resources.device)
+    return model, Pairs(rows, {key: number for number, key in enumerate(keys)}), options.reward_head_learning_rate
 
 
 def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], teacher: Teacher, options: UaeConfig) -> Lesson:
