@@ -1,6 +1,10 @@
 """What to run: a request becomes a checked plan, a plan becomes records.
 
 request -> setup (the card's defaults) -> plan (rows and their steps) -> runner (the store) -> results
+
+Each stage has one function, in `retrieving`, `learning` or `judging`, that makes its step: what enters the key, what
+is read from other artifacts, what is written. The work itself is `pipeline`'s. A step's `config` holds what a user may
+choose, its `facts` what was found out (digests of task and weights); paths, devices and progress are in neither.
 """
 
 from __future__ import annotations
@@ -12,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from uae_bench.errors import ModelUnavailable, UsageError
-from uae_bench.experiment.bench import Bench, Precision
+from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
-from uae_bench.experiment.models import Models, require_device
+from uae_bench.experiment.models import Models, Precision, require_device
 from uae_bench.experiment.plan import TaskPlan, checked
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row

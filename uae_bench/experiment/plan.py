@@ -11,9 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible, UsageError
-from uae_bench.experiment import bench as stages
-from uae_bench.experiment.bench import Bench, HardPool, Judge, Training
+from uae_bench.experiment import judging, learning, retrieving
+from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
+from uae_bench.experiment.judging import Judge
+from uae_bench.experiment.learning import Training
+from uae_bench.experiment.retrieving import HardPool
 from uae_bench.experiment.setup import Setup
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
@@ -75,7 +78,7 @@ class TaskPlan:
         rows = [self._reference_row(name) for name in self.setup.references]
         for imported in self.imports:
             self._require_own_name(imported.name)
-            run = stages.import_step(self.test, imported, self.test_pools, self.setup.depth)
+            run = retrieving.import_step(self.test, imported, self.test_pools, self.setup.depth)
             rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
             seeded = any(step.name in TRAINERS or step.name == "random" for step in system.steps)
@@ -88,7 +91,7 @@ class TaskPlan:
         evaluated: dict[str, list[Step]] = {}
         for row in self.rows:
             evaluated.setdefault(row.system, []).append(row.evaluate)
-        return stages.compare_step(self.test, evaluated, self.setup.baseline) if len(evaluated) > 1 else None
+        return judging.compare_step(self.test, evaluated, self.setup.baseline) if len(evaluated) > 1 else None
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
@@ -110,7 +113,7 @@ class TaskPlan:
     def _system_row(self, system: System, seed: int) -> Row:
         configs = {step.name: self._config(step.name, seed) for step in system.steps}
         trained = {step.name: self._trained(step.name, seed) for step in system.steps if step.name in TRAINERS}
-        run = stages.retrieve_step(self.test, system, self.test_pools, self.setup.depth, configs, trained)
+        run = retrieving.retrieve_step(self.test, system, self.test_pools, self.setup.depth, configs, trained)
         models = {
             str(step): ModelRef(spec=str(step), identity=dict(RETRIEVERS[step.name].identity(step.argument, config)))
             for step, config in ((step, configs[step.name]) for step in system.steps)
@@ -132,7 +135,9 @@ class TaskPlan:
         if needs_labels and self.setup.pool == "corpus":
             raise NotPossible(f"{name} needs every passage of the pool labelled", hint="use --pool document or hard")
         labels = self._pool_labels(parse_lm(self.setup.scorer)) if needs_labels else None
-        run = stages.reference_step(self.test, name, self.test_pools, self.setup.depth, labels, self.setup.definition)
+        run = retrieving.reference_step(
+            self.test, name, self.test_pools, self.setup.depth, labels, self.setup.definition
+        )
         return self._row(name, "reference", self.setup.seeds[0], run, {}, {}, {})
 
     def _row(
@@ -146,7 +151,7 @@ class TaskPlan:
         models: Mapping[str, ModelRef],
     ) -> Row:
         judges = tuple(self._judge(parse_lm(spec), run) for spec in self.setup.judges) if self._judged else ()
-        evaluate = stages.evaluate_step(
+        evaluate = judging.evaluate_step(
             self.test, name, run, self.test_pools, self.measures, judges, self.setup.definition
         )
         refs = dict(models)
@@ -160,7 +165,7 @@ class TaskPlan:
 
     @property
     def _judged(self) -> bool:
-        return any(measure.needs & stages.JUDGED_NEEDS for measure in self.measures)
+        return any(measure.needs & judging.JUDGED_NEEDS for measure in self.measures)
 
     @property
     def _judge_roles(self) -> list[str]:
@@ -182,7 +187,7 @@ class TaskPlan:
         if "utilities" in needs and (held_out or spec.text == setup.scorer):
             labels = (self._pool_labels(spec),)
             if setup.pool == "corpus":
-                rest = stages.label_step(self.test, spec, {"run": run}, {"pool labels": labels[0]})
+                rest = learning.label_step(self.test, spec, {"run": run}, {"pool labels": labels[0]})
                 labels = (*labels, rest)
         writes = held_out or spec.text == setup.generator
         context: dict[str, Step] = {}
@@ -191,14 +196,14 @@ class TaskPlan:
                 source = run if role == "generations" else role.replace("_", "-")
                 context[role] = self._share(
                     ("generate", spec, source),
-                    stages.generate_step(self.test, spec, source, setup.context_size, Sampling(ANSWER_TOKENS)),
+                    judging.generate_step(self.test, spec, source, setup.context_size, Sampling(ANSWER_TOKENS)),
                 )
         return Judge(spec, held_out, labels, **context)
 
     def _pool_labels(self, spec: LmSpec) -> Step:
         """Labels of the scored split's pool; of a corpus, what the base encoder finds."""
         source = self._base_run(self.test) if self.setup.pool == "corpus" else self.test_pools
-        return self._share(("labels", spec), stages.label_step(self.test, spec, {"candidates": source}, {}))
+        return self._share(("labels", spec), learning.label_step(self.test, spec, {"candidates": source}, {}))
 
     def _trained(self, name: str, seed: int) -> Step:
         trainer, task = TRAINERS[name], self.training.task
@@ -214,9 +219,9 @@ class TaskPlan:
         if task.has_answers:
             source = self._base_run(self.training) if self.setup.pool == "corpus" else self._pools(self.training)
             spec = parse_lm(self.setup.scorer)
-            step = stages.label_step(self.training, spec, {"candidates": source}, {})
+            step = learning.label_step(self.training, spec, {"candidates": source}, {})
             labels = self._share(("training labels", spec), step)
-        step = stages.train_step(
+        step = learning.train_step(
             self.training,
             trainer,
             self._options(name),
@@ -233,24 +238,24 @@ class TaskPlan:
     def _pools(self, bench: Bench) -> Step:
         kind = self.setup.pool
         if kind != "hard":
-            return self._share(("pools", bench), stages.pool_step(bench, kind))
+            return self._share(("pools", bench), retrieving.pool_step(bench, kind))
         hard = checked(HardPool, "hard", self.setup.settings.get("hard", {}))
         whole = "document" if all(query.document_id for query in bench.queries) else "corpus"
-        first = self._share(("pools", bench, whole), stages.pool_step(bench, whole))
+        first = self._share(("pools", bench, whole), retrieving.pool_step(bench, whole))
         base = parse_system(f"dense:{self.setup.encoder}")
         reward = parse_system(f"dense:{self.setup.encoder}>cross-encoder:{hard.reward_model}")
         sources = {
-            role: stages.retrieve_step(bench, system, first, 2 * hard.size, self._defaults(system), {})
+            role: retrieving.retrieve_step(bench, system, first, 2 * hard.size, self._defaults(system), {})
             for role, system in (("base", base), ("reward", reward))
         }
-        return self._share(("pools", bench), stages.pool_step(bench, kind, sources, hard.size))
+        return self._share(("pools", bench), retrieving.pool_step(bench, kind, sources, hard.size))
 
     def _base_run(self, bench: Bench) -> Step:
         """The candidates that a trainer chooses from: what the untrained encoder ranks, as deep as the pool goes."""
         system = parse_system(f"dense:{self.setup.encoder}")
         pools = self._pools(bench)
         depth = self.setup.depth if self.setup.pool == "corpus" else WHOLE_POOL
-        step = stages.retrieve_step(bench, system, pools, depth, self._defaults(system), {})
+        step = retrieving.retrieve_step(bench, system, pools, depth, self._defaults(system), {})
         return self._share(("base", bench), step)
 
     def _defaults(self, system: System) -> dict[str, Settings]:

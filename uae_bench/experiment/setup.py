@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uae_bench.errors import NotPossible, UsageError
-from uae_bench.experiment.bench import LABELLED_DEPTH
+from uae_bench.experiment.learning import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
 from uae_bench.metrics.measure import Measure
 from uae_bench.references import REFERENCES, refuse_chained
