@@ -91,7 +91,7 @@ class Experiment:
         for name, card in cards.items():
             test = _task(name, card, data, asked)
             source = asked.train_task
-            same = source in (None, name) or not trains(asked)
+            same = source in (None, name) or not trains(asked, card)
             training = test if same else _task(str(source), load_card(str(source)), None, asked)
             setup = resolve(asked, test, training)
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
@@ -150,7 +150,7 @@ def _require_rows(plan: TaskPlan) -> None:
     try:
         _ = plan.rows
     except ModelUnavailable as error:
-        error.offline = offline_options(plan.setup)
+        error.offline = offline_options(plan.setup, plan.training.task.name)
         raise
 
 
