@@ -65,6 +65,9 @@ def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
         ("-r bm25 --device tpu", 2, ("tpu", "cuda")),
         ("-r bm25 --config nowhere.toml", 1, ("nowhere.toml", "No such file")),
         ("-r bm25 --data nowhere", 1, ("nowhere", "--data")),
+        ("-r bm25 --train-data there", 2, ("--train-data there changes nothing", "no --train-task")),
+        ("-r uae --train-task scifact --train-data nowhere", 1, ("nowhere", "--train-data")),
+        ("-r bm25 --train-task scifact --train-data nowhere", 2, ("--train-task scifact changes nothing",)),
         ("", 2, ("no --retriever", "uae-bench list retrievers")),
     ],
 )

@@ -56,7 +56,7 @@ def test_the_options_of_run_are_all_explained_with_examples() -> None:
     for option in (
         "--retriever", "--task", "--split", "--baseline", "--train-task", "--encoder", "--scorer", "--generator",
         "--held-out", "--pool", "--depth", "--context-size", "--seeds", "--limit", "--measure", "--set", "--config",
-        "--data", "--out", "--store", "--device", "--json", "--quiet", "--verbose",
+        "--data", "--train-data", "--out", "--store", "--device", "--json", "--quiet", "--verbose",
     ):  # fmt: skip
         assert option in shown, option
     assert "Examples:" in shown

@@ -15,6 +15,7 @@ from tests.experiment import parts
 from tests.experiment.conftest import Finished
 from uae_bench.errors import NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment
+from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.setup import Setup
 from uae_bench.result import read_record
 from uae_bench.store import CallCache, file_digest
@@ -346,6 +347,30 @@ def test_data_may_lie_elsewhere_than_the_card_says(tmp_path: Path) -> None:
         task=str(card), retrievers=["bm25"], data=tmp_path / "moved", out=tmp_path / "runs", store=tmp_path / "new"
     )
     assert found.records == expected
+
+
+def test_the_training_tasks_files_may_lie_elsewhere_too(tmp_path: Path) -> None:
+    test = str(parts.write_task(tmp_path / "test", name="other", encoder="lab:encoder"))
+    teacher = str(parts.write_task(tmp_path / "teacher", scorer="lab:lfm2"))
+    fields = {"tasks": (test,), "retrievers": ("uae",), "train_task": teacher, "settings": parts.QUICK}
+
+    def plan(place: Path | None, **changes: object) -> TaskPlan:
+        asked = {**fields, **changes}
+        return Experiment.prepare(asked, store=tmp_path / "store", device="cpu", train_data=place).plans[0]
+
+    digest = plan(None).training.task.digest
+    shutil.move(tmp_path / "teacher" / "data", tmp_path / "moved")
+    assert plan(tmp_path / "moved").training.task.digest == digest
+    with pytest.raises(UsageError, match="changes nothing here: no --train-task is given"):
+        plan(tmp_path / "moved", train_task=None)
+    with pytest.raises(UsageError, match="is what is tested"):
+        plan(tmp_path / "moved", train_task=test)
+
+
+def test_a_training_task_of_the_tested_ones_name_is_refused(tmp_path: Path) -> None:
+    one, other = (parts.write_task(tmp_path / name, scorer="lab:lfm2") for name in ("one", "other"))
+    with pytest.raises(UsageError, match="both called tiny"):
+        parts.prepare(one, tmp_path / "store", ("uae",), train_task=str(other), encoder="lab:encoder")
 
 
 def test_the_python_call_takes_what_the_command_takes(tmp_path: Path) -> None:

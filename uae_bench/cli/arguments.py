@@ -47,6 +47,7 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="An experiment.toml with the same fields; options here win.")
 ]
 Data = Annotated[Path | None, typer.Option(help="The task's files on disk, instead of the Hub or the card's path.")]
+TrainData = Annotated[Path | None, typer.Option(help="Likewise the files of --train-task.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that results are written to.")]
 StoreFolder = Annotated[
     Path, typer.Option("--store", envvar=STORE_VARIABLE, help="Folder of everything computed so far.")

@@ -58,6 +58,7 @@ def run(
     settings: arg.Settings = None,
     config: arg.Config = None,
     data: arg.Data = None,
+    train_data: arg.TrainData = None,
     folder: arg.Out = arg.DEFAULT_OUT,
     store: arg.StoreFolder = arg.DEFAULT_STORE,
     device: arg.Device = "auto",
@@ -99,6 +100,7 @@ def plan(
     settings: arg.Settings = None,
     config: arg.Config = None,
     data: arg.Data = None,
+    train_data: arg.TrainData = None,
     store: arg.StoreFolder = arg.DEFAULT_STORE,
     device: arg.Device = "auto",
     as_json: arg.AsJson = False,
@@ -126,6 +128,7 @@ def experiment_of(arguments: Mapping[str, Any], *, imports: Sequence[Imported] =
     return Experiment.prepare(
         _fields(arguments, retriever_needed=not imports),
         data=arguments["data"],
+        train_data=arguments.get("train_data"),
         store=arguments["store"],
         device=arguments["device"],
         progress=_progress(quiet=quiet, verbose=arguments.get("verbose", False)),

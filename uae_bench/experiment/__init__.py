@@ -67,12 +67,13 @@ class Experiment:
         fields: Mapping[str, Any],
         *,
         data: Path | None = None,
+        train_data: Path | None = None,
         store: Path,
         device: str = "auto",
         progress: Progress = SILENT,
         imports: Sequence[Imported] = (),
     ) -> Experiment:
-        """Check a request and read its tasks.
+        """Check a request and read its tasks, from `data` and `train_data` where their files lie elsewhere.
 
         Raises:
             UaeBenchError: a name, value, card, file or model that cannot be used; nothing has been computed.
@@ -87,12 +88,11 @@ class Experiment:
         look = partial(
             Bench, limit=asked.limit, resources=Resources(device, progress), models=models, calls=place.calls
         )
+        tests = {name: _task(name, card, data, asked) for name, card in cards.items()}
+        elsewhere = _training_task(asked, cards, tests, train_data)
         plans = []
-        for name, card in cards.items():
-            test = _task(name, card, data, asked)
-            source = asked.train_task
-            same = source in (None, name) or not trains(asked, card)
-            training = test if same else _task(str(source), load_card(str(source)), None, asked)
+        for name, test in tests.items():
+            training = elsewhere if elsewhere is not None and trains(asked, cards[name]) else test
             setup = resolve(asked, test, training)
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
@@ -161,6 +161,25 @@ def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None) -> None:
         raise UsageError(f"two of the tasks are called {twice}", hint="run them one by one, each with its own --out")
     if data is not None and len(cards) > 1:
         raise UsageError("--data names the files of one task, and there are several", hint="run them one by one")
+
+
+def _training_task(
+    asked: Request, cards: Mapping[str, TaskCard], tests: Mapping[str, Task], data: Path | None
+) -> Task | None:
+    """The task that is trained on where one is named (one of the tests, if it is named there) and a row is trained."""
+    name = asked.train_task
+    if data is not None and (name is None or name in tests):
+        whose = f"{name} is what is tested" if name else "no --train-task is given"
+        raise UsageError(f"--train-data {data} changes nothing here: {whose}", hint="the tested task's files: --data")
+    if name is None or not any(trains(asked, card) for card in cards.values()):
+        return None
+    if name in tests:
+        return tests[name]
+    card = load_card(name)
+    if card.name in [test.name for test in tests.values()]:
+        hint = "name the same card in the same words, or give the other one another name"
+        raise UsageError(f"--train-task {name} and a tested task are both called {card.name}", hint=hint)
+    return _task(name, card, data, asked)
 
 
 def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:

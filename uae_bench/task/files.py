@@ -38,7 +38,8 @@ def find(data: Path, reader: Reader) -> dict[str, Path]:
     if data.is_file():
         return {"data": data}
     if not data.is_dir():
-        raise BadInput(f"there is no file or folder {data}", hint="check the path given with --data or in the card")
+        hint = "check the path given with --data (--train-data) or in the card"
+        raise BadInput(f"there is no file or folder {data}", hint=hint)
     found: dict[str, Path] = {}
     for role, patterns in reader.layout.items():
         matches = _first_match(data, patterns)
