@@ -81,7 +81,7 @@ class Experiment:
         asked = request(fields)
         require_device(device)
         cards = {name: load_card(name) for name in asked.tasks}
-        _refuse_mixed(cards, data)
+        _refuse_mixed(cards, data, imports)
         place = Store(store, progress=progress)
         precision = checked(Precision, "lm", by_component(asked.settings).get("lm", {}))
         models = Models(device, precision.dtype)
@@ -154,13 +154,15 @@ def _require_rows(plan: TaskPlan) -> None:
         raise
 
 
-def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None) -> None:
+def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None, imports: Sequence[Imported]) -> None:
     names = [card.name for card in cards.values()]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two of the tasks are called {twice}", hint="run them one by one, each with its own --out")
     if data is not None and len(cards) > 1:
         raise UsageError("--data names the files of one task, and there are several", hint="run them one by one")
+    if imports and len(cards) > 1:
+        raise UsageError(f"{imports[0].name} was made on one task, and there are several", hint="give one --task")
 
 
 def _training_task(
