@@ -9,15 +9,19 @@ and names the groups in a decorator:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
+from uae_bench.errors import UsageError
+
 STORE_VARIABLE = "UAE_BENCH_STORE"
 DEFAULT_STORE = Path(".uae-bench")
+NONE = "none"  # what is typed for an empty list
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -117,3 +121,66 @@ def output(
     *, out: Annotated[Path, typer.Option("--out", help="Folder that results are written to.")] = Path("runs")
 ) -> None:
     """Where results go."""
+
+
+def fields_of(given: Mapping[str, Any], *, retriever_needed: bool) -> dict[str, Any]:
+    """The fields that a command's options mean: those of the experiment file, overridden by what was given."""
+    from uae_bench.experiment.request import parse_setting, read_experiment
+
+    found = read_experiment(given["config"]) if given["config"] else {}
+    told = {field: given[field] for field in OPTIONS if given[field] not in (None, [])}
+    if told.get("held_out") == [NONE]:
+        told["held_out"] = []
+    if "seeds" in told:
+        told["seeds"] = _seeds(told["seeds"])
+    if "settings" in told:
+        told["settings"] = {**found.get("settings", {}), **dict(map(parse_setting, told["settings"]))}
+    found |= told
+    for field, needed in (("tasks", True), ("retrievers", retriever_needed)):
+        if needed and not found.get(field):
+            raise UsageError(f"no {OPTIONS[field][0]} is given", hint=f"uae-bench list {field} names them")
+    return found
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--seeds {text!r} is not a list of whole numbers", hint="e.g. --seeds 0,1,2") from None
+
+
+def options_of(found: Mapping[str, Any]) -> list[str]:
+    """The options that mean these fields."""
+    words = []
+    for field, spellings in OPTIONS.items():
+        value = found.get(field)
+        if value is None:
+            continue
+        if field == "settings":
+            values = [f"{key}={_as_typed(setting)}" for key, setting in value.items()]
+        elif field == "seeds":
+            values = [",".join(map(str, value))]
+        elif isinstance(value, str | int):
+            values = [str(value)]
+        else:
+            values = list(value) or [NONE]
+        words += [word for one in values for word in (spellings[0], one)]
+    return words
+
+
+def _as_typed(setting: object) -> str:
+    from uae_bench.experiment.request import parse_setting
+
+    plain = str(setting)
+    return plain if parse_setting(f"component.option={plain}")[1] == setting else json.dumps(setting)
+
+
+def _spellings(option: Parameter) -> tuple[str, ...]:
+    """How an option may be written: as it says, else as its name."""
+    info = get_args(option.annotation)[1]
+    says = isinstance(info.default, str)
+    return (info.default, *info.param_decls) if says else (f"--{option.name.replace('_', '-')}",)
+
+
+OPTIONS = {option.name: _spellings(option) for option in _parameters(fields)}
+"""How each field is written on the command line."""

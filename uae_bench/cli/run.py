@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from uae_bench.cli.arguments import experiment, fields, output, with_options
+from uae_bench.cli.arguments import experiment, fields, fields_of, output, with_options
 from uae_bench.cli.outcome import err, out
 from uae_bench.cli.progress import TerminalProgress
 from uae_bench.errors import UsageError
@@ -78,7 +78,7 @@ def _prepared(given: Mapping[str, Any], imports: Sequence[Imported] = ()) -> Exp
     from uae_bench.experiment import Experiment
 
     return Experiment.prepare(
-        _fields(given, retriever_needed=not imports),
+        fields_of(given, retriever_needed=not imports),
         data=given["data"],
         train_data=given["train_data"],
         store=given["store"],
@@ -92,32 +92,6 @@ def _progress(*, quiet: bool, verbose: bool) -> Progress:
     if quiet and verbose:
         raise UsageError("--quiet and --verbose contradict each other", hint="give one of them")
     return SILENT if quiet else TerminalProgress(err, verbose=verbose)
-
-
-def _fields(given: Mapping[str, Any], *, retriever_needed: bool) -> dict[str, Any]:
-    """The request's fields: the file's, overridden by the options that were given."""
-    from uae_bench.experiment.request import Request, parse_setting, read_experiment
-
-    found = read_experiment(given["config"]) if given["config"] else {}
-    told = {field: given[field] for field in Request.model_fields if given[field] not in (None, [])}
-    if told.get("held_out") == ["none"]:
-        told["held_out"] = []
-    if "seeds" in told:
-        told["seeds"] = _seeds(told["seeds"])
-    if "settings" in told:
-        told["settings"] = {**found.get("settings", {}), **dict(map(parse_setting, told["settings"]))}
-    found |= told
-    for field, option, needed in (("tasks", "--task", True), ("retrievers", "--retriever", retriever_needed)):
-        if needed and not found.get(field):
-            raise UsageError(f"no {option} is given", hint=f"uae-bench list {field} names them")
-    return found
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--seeds {text!r} is not a list of whole numbers", hint="e.g. --seeds 0,1,2") from None
 
 
 def add_to(app: typer.Typer) -> None:

@@ -15,14 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uae_bench.errors import ModelUnavailable, UsageError
+from uae_bench.errors import DataUnavailable, ModelUnavailable, UsageError
 from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.models import Models, Precision, require_device
+from uae_bench.experiment.offline import on_the_lab, without_models
 from uae_bench.experiment.plan import TaskPlan, checked
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
-from uae_bench.experiment.setup import by_component, offline_options, resolve, trains
+from uae_bench.experiment.setup import by_component, resolve, trains
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress
@@ -88,8 +89,12 @@ class Experiment:
         look = partial(
             Bench, limit=asked.limit, resources=Resources(device, progress), models=models, calls=place.calls
         )
-        tests = {name: _task(name, card, data, asked) for name, card in cards.items()}
-        elsewhere = _training_task(asked, cards, tests, train_data)
+        try:
+            tests = {name: _task(name, card, data, asked) for name, card in cards.items()}
+            elsewhere = _training_task(asked, cards, tests, train_data)
+        except DataUnavailable as error:
+            error.offline = {} if imports else on_the_lab(asked)  # a row made elsewhere fits its own task alone
+            raise
         plans = []
         for name, test in tests.items():
             training = elsewhere if elsewhere is not None and trains(asked, cards[name]) else test
@@ -98,7 +103,7 @@ class Experiment:
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
         for plan in plans:
-            _require_rows(plan)
+            _require_rows(plan, asked)
         return cls(asked, tuple(plans), Runner(place, progress, device), models)
 
     def preview(self) -> list[PlannedStep]:
@@ -145,12 +150,12 @@ class Experiment:
         )
 
 
-def _require_rows(plan: TaskPlan) -> None:
+def _require_rows(plan: TaskPlan, asked: Request) -> None:
     """Every name, option and model is checked before the first stage runs."""
     try:
         _ = plan.rows
     except ModelUnavailable as error:
-        error.offline = offline_options(plan.setup, plan.training.task.name)
+        error.offline = without_models(asked, plan.setup, plan.test.task.name, plan.training.task.name)
         raise
 
 
@@ -181,7 +186,11 @@ def _training_task(
     if card.name in [test.name for test in tests.values()]:
         hint = "name the same card in the same words, or give the other one another name"
         raise UsageError(f"--train-task {name} and a tested task are both called {card.name}", hint=hint)
-    return _task(name, card, data, asked)
+    try:
+        return _task(name, card, data, asked)
+    except DataUnavailable as error:
+        error.hint = error.hint.replace("--data", "--train-data")
+        raise
 
 
 def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:

@@ -108,7 +108,7 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
     generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
     learnt_from = own if training is task else _terms(training.card, asked)  # --pool and --depth are of the test
     pools = {own.pool, learnt_from.pool} if learns else {own.pool}
-    used = _settable(systems, pools, learns, {task.name, training.name}) | ({"lm"} if scorer or generator else set())
+    used = settable(systems, pools, learns, {task.name, training.name}) | ({"lm"} if scorer or generator else set())
     _refuse_unused(asked, used)
     return Setup(
         test=own,
@@ -132,32 +132,6 @@ def trains(request: Request, card: TaskCard) -> bool:
     """Whether a row of the request is trained."""
     names = (*request.retrievers, request.baseline or card.baseline)
     return any(step.partition(":")[0].strip() in TRAINERS for name in names for step in name.split(">"))
-
-
-def offline_options(setup: Setup, training: str) -> tuple[str, ...]:
-    """Options with which the same rows run without a hub: the lab's models wherever another one is named.
-
-    `training` is the name of the task that is trained on.
-    """
-    rows = dict.fromkeys((*setup.references, *map(_offline_name, setup.systems)))
-    trained = [step.name for system in setup.systems for step in system.steps if step.name in TRAINERS]
-    options = [part for row in rows for part in ("--retriever", row)]
-    baseline = _offline_name(parse_system(setup.baseline, known=TRAINERS)) if setup.baseline not in REFERENCES else ""
-    options += ["--baseline", baseline or setup.baseline]
-    if trained or any("dense" in row.split(">") for row in rows):
-        options += ["--encoder", "lab:encoder"]
-    options += ["--scorer", "lab:lfm2"] if setup.scorer else []
-    options += ["--generator", "lab:lfm2"] if setup.generator else []
-    options += ["--held-out", "lab:llama", "--held-out", "lab:neox"] if setup.held_out else ["--held-out", "none"]
-    options += ["--pool", "document"] if setup.test.pool == "hard" else []
-    options += ["--set", f"{training}.pool=document"] if trained and setup.training.pool == "hard" else []
-    named = [name for name in dict.fromkeys(trained) if "reward_model" in TRAINERS[name].config.model_fields]
-    return (*options, *(part for name in named for part in ("--set", f"{name}.reward_model=encoder")))
-
-
-def _offline_name(system: System) -> str:
-    kept = [step for step in system.steps if step.name != "cross-encoder"]
-    return ">".join("dense" if step.name in ("dense", "bge") else str(step) for step in kept)
 
 
 def full_name(name: str, encoder: str) -> str:
@@ -234,7 +208,7 @@ def _held_out(request: Request, task: Task, own: Container[str]) -> tuple[str, .
     return request.held_out
 
 
-def _settable(systems: Iterable[System], pools: Container[str], learns: bool, tasks: Iterable[str]) -> set[str]:
+def settable(systems: Iterable[System], pools: Container[str], learns: bool, tasks: Iterable[str]) -> set[str]:
     """The components whose options some row reads."""
     used = {step.name for system in systems for step in system.steps} | set(tasks)
     if learns:
