@@ -66,7 +66,7 @@ STAGES: Mapping[str, Stage] = {
             "uae_bench.references",
             *ENCODING,
             *DEFINING,
-            *_in("pipeline", "retrieve"),
+            *_in("pipeline", "index", "retrieve"),
             *_in("experiment.retrieving", "retrieve_step", "reference_step", "import_step"),
             *_in("experiment.imported", "ImportedRun", "ImportedVectors"),
         ),
@@ -170,6 +170,7 @@ def problems(stages: Mapping[str, Stage] = STAGES, lock: Path = LOCK, source: Pa
             )
         elif stage.version != was["version"]:
             found.append(f"stage {name} has version {stage.version}, the lock {was['version']}")
+        found += [f"stage {name} imports {part}, which its line does not name" for part in undeclared(stage, source)]
     return found
 
 

@@ -17,8 +17,8 @@ from uae_bench.metrics import latency_by_stage, throughput
 from uae_bench.pipeline import Pools
 from uae_bench.references import REFERENCES
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import Chain, System
-from uae_bench.retrieval.component import Resources, Settings
+from uae_bench.retrieval.chain import System, build_chain
+from uae_bench.retrieval.component import Settings
 from uae_bench.retrieval.dense import DENSE
 from uae_bench.store import Artifact, Json, canonical_json, digest_of, file_digest
 from uae_bench.task.pool import hard_pools, small_pools
@@ -83,12 +83,12 @@ def retrieve_step(
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         folders = {name: inputs[f"trained {name}"].folder for name in trained}
-        chain = _chain(system, configs, folders, bench.running())
-        view = bench.view(read_pools(inputs["pools"]))
-        found = pipeline.retrieve(chain, view, depth=depth)
+        chain = build_chain(system, configs, bench.running(), folders)
+        indexed = pipeline.index(chain, bench.view(read_pools(inputs["pools"])))
+        found = pipeline.retrieve(indexed, depth=depth)
         runs.write_run(found.run, folder / RUN)
         (folder / FACTS).write_text(canonical_json(dict(found.facts)))
-        seconds = pipeline.time_queries(chain, view, depth=depth)
+        seconds = pipeline.time_queries(indexed, depth=depth)
         return {
             "latency": {stage: asdict(figures) for stage, figures in latency_by_stage(seconds).items()},
             "queries_per_second": throughput(len(seconds["encode"]), sum(map(sum, seconds.values()))),
@@ -97,15 +97,6 @@ def retrieve_step(
     needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
     config_json: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
     return Step("retrieve", f"retrieve {system.name} on {bench.label}", config_json, facts, produce, needs)
-
-
-def _chain(system: System, configs: Mapping[str, Settings], folders: Mapping[str, Path], resources: Resources) -> Chain:
-    built = []
-    for step in system.steps:
-        component = DENSE if step.name in folders else RETRIEVERS[step.name]
-        argument = str(folders[step.name]) if step.name in folders else step.argument
-        built.append(component.build(argument, configs[step.name], resources))
-    return Chain(system.name, built[0], tuple(built[1:]))
 
 
 def reference_step(bench: Bench, name: str, pools: Step, depth: int, labels: Step | None, definition: str) -> Step:
