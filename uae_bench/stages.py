@@ -91,7 +91,14 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "generate": Stage(
-        1, ("uae_bench.generation", *ASKING, *_in("pipeline", "generate"), *_in("experiment.judging", "generate_step"))
+        2,
+        (
+            "uae_bench.generation",
+            *ASKING,
+            *_in("pipeline", "generate"),
+            *_in("experiment.judging", "generate_step"),
+            *_in("task.task", "reading_order", "_numbered"),
+        ),
     ),
     "evaluate": Stage(
         1,

@@ -13,6 +13,7 @@ import uae_bench
 from tests.cli.parts import fresh
 from tests.experiment import parts
 from tests.experiment.conftest import Finished
+from tests.task.parts import write_jsonl
 from uae_bench.errors import NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment
 from uae_bench.experiment.plan import TaskPlan
@@ -247,6 +248,18 @@ def test_a_trained_baseline_learns_from_the_task_that_is_named(tmp_path: Path) -
     test = parts.write_task(tmp_path / "test", name="other", encoder="lab:encoder", baseline="uae")
     plan = parts.prepare(test, tmp_path / "store", train_task=str(teacher), settings=parts.QUICK).plans[0]
     assert plan.training.task.name == "tiny"
+
+
+def test_the_gold_context_is_the_evidence_as_the_document_is_read(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, models=True, measures=["TokenF1(context=gold)"])
+    ids = [f"Vell#{number}" for number in (2, 9, 10, 11)]
+    texts = [{"id": name, "text": "It was built in 1801.", "document_id": "Vell"} for name in ids]
+    query = {"id": "q", "text": "When?", "document_id": "Vell", "split": "test", "answers": ["1801"]}
+    write_jsonl(tmp_path / "data" / "passages.jsonl", texts)
+    write_jsonl(tmp_path / "data" / "queries.jsonl", [{**query, "evidence": ["Vell#11", "Vell#10", "Vell#9"]}])
+    (folder,) = parts.run(card, tmp_path).folders
+    (written,) = folder.glob("*gold*.jsonl")
+    assert json.loads(written.read_text())["context"] == ["Vell#9", "Vell#10"]  # two fit into a context
 
 
 def test_a_reference_by_utility_needs_answers_and_a_pool(tmp_path: Path) -> None:

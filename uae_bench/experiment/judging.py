@@ -18,6 +18,7 @@ from uae_bench.lm.spec import LmSpec
 from uae_bench.metrics import Judged, Measure
 from uae_bench.records import GenerationRecord, Value
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
+from uae_bench.task.task import reading_order
 from uae_bench.utility import utilities
 
 JUDGED_NEEDS = frozenset({"utilities", "generations", "closed_book", "gold"})
@@ -26,7 +27,7 @@ JUDGED_NEEDS = frozenset({"utilities", "generations", "closed_book", "gold"})
 
 def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sampling: Sampling) -> Step:
     """Stage generate: an answer per query from the first `size` passages of a run, from none (`closed-book`), or
-    from the marked evidence (`gold`).
+    from the marked evidence in reading order (`gold`).
     """
     identity = spec.identity(bench.models.dtype)
     run = context if isinstance(context, Step) else None
@@ -36,7 +37,7 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
         if run is not None:
             rankings = runs.read_run(inputs["run"].folder / RUN).rankings
             return {query.id: rankings[query.id].passages[:shown] for query in bench.queries}
-        return {query.id: sorted(bench.task.evidence(query.id))[:shown] for query in bench.queries}
+        return {query.id: reading_order(bench.task.evidence(query.id))[:shown] for query in bench.queries}
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         written = pipeline.generate(
