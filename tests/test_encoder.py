@@ -61,7 +61,7 @@ def test_truncated_texts_are_counted(encoder: BiEncoder) -> None:
     assert encoder.max_length == 32
     assert encoder.truncated_passages(["a " * 30, "a " * 31, "a"]) == 1
     short = BiEncoder.load(str(tiny_encoder()), max_length=8)
-    assert short.truncated_queries(["a " * 6, "a " * 7]) == 1
+    assert short.truncated_passages(["a " * 6, "a " * 7]) == 1
     assert (short.encode_queries(["a " * 6 + "b"]) == short.encode_queries(["a " * 6 + "c"])).all()
 
 

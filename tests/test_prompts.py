@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uae_bench.prompts import INSTRUCT, PLAIN, TEMPLATES, continuation, shown
+from uae_bench.prompts import INSTRUCT, PLAIN, continuation, shown
 from uae_bench.records import Passage
 
 FIRST, SECOND = Passage("p1", "It was dug.", "Vell", "d"), Passage("p2", "{query} {text}", "", "d")
@@ -29,10 +29,6 @@ def test_every_word_enters_the_digest() -> None:
     fields = ("name", "instruction", "passage", "answer", "judge")
     changed = {replace(INSTRUCT, **{field: getattr(INSTRUCT, field) + "."}).digest for field in fields}
     assert len({*changed, INSTRUCT.digest, PLAIN.digest}) == len(fields) + 2
-
-
-def test_templates_go_by_their_names() -> None:
-    assert {name: template.name for name, template in TEMPLATES.items()} == {"plain": "plain", "instruct": "instruct"}
 
 
 def test_a_title_stands_before_its_text() -> None:

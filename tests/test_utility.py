@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from uae_bench.lm.hf import HfModel
 from uae_bench.prompts import PLAIN, continuation
 from uae_bench.records import Answer, Likelihood, Passage, Query, UtilityRow
 from uae_bench.store import CallCache
+from uae_bench.task.card import Definition
 from uae_bench.utility import (
     DEFINITIONS,
     Labelling,
@@ -37,8 +39,10 @@ ANSWERS = {
 CANDIDATES = {"q1": ["p0", "p1", "p2"], "q2": ["p3", "p4"]}
 
 
-def row(given: tuple[float, int], closed: tuple[float, int], *, passage: str = "p", answer: int = 0) -> UtilityRow:
-    return UtilityRow("q", passage, answer, Likelihood(*given), Likelihood(*closed), answer_bytes=8)
+def row(
+    given: tuple[float, int], closed: tuple[float, int], *, passage: str = "p", answer: int = 0, answer_bytes: int = 8
+) -> UtilityRow:
+    return UtilityRow("q", passage, answer, Likelihood(*given), Likelihood(*closed), answer_bytes)
 
 
 def test_every_definition_by_hand() -> None:
@@ -60,6 +64,18 @@ def test_several_references_are_averaged() -> None:
     # log-ratios 1 and 2: mean 1.5
     rows = [row((-1.0, 1), (-2.0, 1)), row((-1.0, 1), (-3.0, 1), answer=1)]
     assert utilities(rows) == {"q": {"p": 1.5}}
+
+
+def test_nats_per_byte_do_not_depend_on_how_a_family_cuts_words() -> None:
+    # references of 8 and 5 bytes gain 4 nats and lose 1: the mean of 4/8 and -1/5, in however many tokens
+    for tokens in (1, 4):
+        long = row((-2.0, tokens), (-6.0, tokens))
+        short = row((-3.0, tokens), (-2.0, tokens), answer=1, answer_bytes=5)
+        assert utilities([long, short], "nats-per-byte") == {"q": {"p": pytest.approx((4 / 8 - 1 / 5) / 2)}}
+
+
+def test_every_definition_can_stand_in_a_card() -> None:
+    assert set(get_args(Definition)) == set(DEFINITIONS)
 
 
 def test_one_reference_counts_once() -> None:

@@ -26,6 +26,7 @@ def run(
     task: str | Sequence[str],
     retrievers: Sequence[str],
     data: Path | str | None = None,
+    train_data: Path | str | None = None,
     out: Path | str = "runs",
     store: Path | str = ".uae-bench",
     device: str = "auto",
@@ -34,6 +35,7 @@ def run(
 ) -> Results:
     """What `uae-bench run` does: records, a pandas frame and the comparisons of each task.
 
+    `data` and `train_data` are the files of the task and of `train_task`, where they lie elsewhere than the cards say.
     `options` are the fields of an experiment (`uae_bench.experiment.Request`): split, baseline, train_task, encoder,
     scorer, generator, held_out, pool, depth, context_size, seeds, limit, measures, settings.
 
@@ -44,6 +46,12 @@ def run(
     from uae_bench.progress import SILENT
 
     fields = {"tasks": (task,) if isinstance(task, str) else tuple(task), "retrievers": tuple(retrievers), **options}
-    place = Path(data) if data is not None else None
-    prepared = Experiment.prepare(fields, data=place, store=Path(store), device=device, progress=progress or SILENT)
+    prepared = Experiment.prepare(
+        fields,
+        data=Path(data) if data is not None else None,
+        train_data=Path(train_data) if train_data is not None else None,
+        store=Path(store),
+        device=device,
+        progress=progress or SILENT,
+    )
     return prepared.run(Path(out))

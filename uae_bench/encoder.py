@@ -87,10 +87,6 @@ class BiEncoder:
         """Unit vectors of passages, (C, D); otherwise as `encode_queries`."""
         return self._encode(texts, self.model.encode_document, self.passage_prefix, progress, "encode passages")
 
-    def truncated_queries(self, texts: Sequence[str]) -> int:
-        """How many of the queries are longer than the model reads."""
-        return self._truncated(texts, self.query_prefix)
-
     def truncated_passages(self, texts: Sequence[str]) -> int:
         """How many of the passages are longer than the model reads."""
         return self._truncated(texts, self.passage_prefix)

@@ -3,6 +3,7 @@
 UaeBenchError             what happened (with the values), why, and a hint that names the fix
 ├── UnknownName           exit 1   a task, retriever, measure ... that is not registered
 ├── BadInput              exit 1   a file, card, table or value that cannot be used as it is
+│   └── DataUnavailable            a task's files that are not here and cannot be fetched
 ├── ModelUnavailable      exit 1   an encoder or language model that cannot be loaded or reached
 ├── NotPossible           exit 1   a sound request that this task, split or system cannot serve
 ├── StoreError            exit 1   the store is full, locked, torn or altered
@@ -14,18 +15,25 @@ Anything else that escapes is our bug: exit 70. Interrupted: exit 130.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 
 
 class UaeBenchError(Exception):
-    """Base of all expected errors. `str(error)` is the message; `error.hint` says what to do about it."""
+    """Base of all expected errors. `str(error)` is the message; `error.hint` says what to do about it.
+
+    Where something cannot be reached, `error.offline` holds the fields of an experiment that runs without it.
+    """
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.offline: Mapping[str, Any] = {}
 
 
 class UnknownName(UaeBenchError):
@@ -36,13 +44,12 @@ class BadInput(UaeBenchError):
     """A file, card, table or value from the user that cannot be used as it is."""
 
 
+class DataUnavailable(BadInput):
+    """A task's files that are not on this machine and cannot be reached."""
+
+
 class ModelUnavailable(UaeBenchError):
-    """An encoder or language model that is not on this machine and cannot be reached.
-
-    `offline` holds the options with which the same command runs on this machine alone, where that is known.
-    """
-
-    offline: tuple[str, ...] = ()
+    """An encoder or language model that is not on this machine and cannot be reached."""
 
 
 class NotPossible(UaeBenchError):

@@ -1,7 +1,7 @@
 """The stages in order, one function each: nouns in, nouns out.
 
     read -> pool -> retrieve -> label -> train -> retrieve -> generate -> evaluate -> compare
-                       time
+                index, time
 
 Nothing here knows of files, keys or arguments: `experiment` wraps each stage in a key and keeps what it made.
 Every function works alone in a notebook.
@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from uae_bench.metrics import Judged, Measure
     from uae_bench.retrieval.chain import Chain
-    from uae_bench.retrieval.component import Resources
+    from uae_bench.retrieval.component import Resources, Searcher
     from uae_bench.systems.trainer import Trainer
 
 Pools = Mapping[str, tuple[str, ...]] | None
@@ -59,9 +59,23 @@ class Retrieved:
     facts: Mapping[str, float]
 
 
-def retrieve(chain: Chain, view: RetrievalView, *, depth: int) -> Retrieved:
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """A system with the passages of a view indexed, which runs and timings share."""
+
+    chain: Chain
+    view: RetrievalView
+    searcher: Searcher[Any]
+
+
+def index(chain: Chain, view: RetrievalView) -> Indexed:
+    """The system ready to search: its first stage has tokenised or encoded the passages. The bill of retrieval."""
+    return Indexed(chain, view, chain.first.prepare(view))
+
+
+def retrieve(indexed: Indexed, *, depth: int) -> Retrieved:
     """What a system finds: its first stage searches, each reranker then orders anew, `depth` passages per query."""
-    searcher = chain.first.prepare(view)
+    chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
     encoded = searcher.encode(view.queries)
     run = Run(chain.name, depth, searcher.search(view.queries, encoded, depth=depth))
     for reranker in chain.rerankers:
@@ -69,12 +83,12 @@ def retrieve(chain: Chain, view: RetrievalView, *, depth: int) -> Retrieved:
     return Retrieved(Run(chain.name, depth, run.rankings), searcher.facts(encoded, depth=depth))
 
 
-def time_queries(chain: Chain, view: RetrievalView, *, depth: int, sample: int = 64) -> dict[str, list[float]]:
+def time_queries(indexed: Indexed, *, depth: int, sample: int = 64) -> dict[str, list[float]]:
     """Seconds per query, one query at a time, warm, over the first `sample` queries: encode, search, each reranker.
 
     Indexing is not in it: passages are encoded before the clock starts.
     """
-    searcher = chain.first.prepare(view)
+    chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
     queries = view.queries[:sample]
     searcher.search(queries[:1], searcher.encode(queries[:1]), depth=depth)
     seconds: dict[str, list[float]] = {"encode": [], "search": []}

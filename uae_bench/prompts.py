@@ -68,5 +68,3 @@ INSTRUCT = PromptTemplate(
     answer="Question: {query}\nAnswer:",
     judge="Question: {query}\nDoes the passage answer the question? Write Yes or No.",
 )
-
-TEMPLATES = {template.name: template for template in (PLAIN, INSTRUCT)}

@@ -58,7 +58,7 @@ DEFINING = _in("utility", "utilities", "log_ratio", "inverse_perplexity", "perpl
 
 # Reading and timing have no version: a task enters every key by its content, and a time enters no key and no record.
 STAGES: Mapping[str, Stage] = {
-    "pool": Stage(1, ("uae_bench.task.pool", *_in("pipeline", "pool"), *_in("experiment.bench", "pool_step"))),
+    "pool": Stage(1, ("uae_bench.task.pool", *_in("pipeline", "pool"), *_in("experiment.retrieving", "pool_step"))),
     "retrieve": Stage(
         1,
         (
@@ -66,8 +66,8 @@ STAGES: Mapping[str, Stage] = {
             "uae_bench.references",
             *ENCODING,
             *DEFINING,
-            *_in("pipeline", "retrieve"),
-            *_in("experiment.bench", "retrieve_step", "reference_step", "import_step"),
+            *_in("pipeline", "index", "retrieve"),
+            *_in("experiment.retrieving", "retrieve_step", "reference_step", "import_step"),
             *_in("experiment.imported", "ImportedRun", "ImportedVectors"),
         ),
     ),
@@ -77,7 +77,7 @@ STAGES: Mapping[str, Stage] = {
             "uae_bench.utility",
             *ASKING,
             *_in("pipeline", "label"),
-            *_in("experiment.bench", "label_step", "_passages_of"),
+            *_in("experiment.learning", "label_step", "_passages_of"),
         ),
     ),
     "train": Stage(
@@ -88,11 +88,18 @@ STAGES: Mapping[str, Stage] = {
             *ASKING,
             *DEFINING,
             *_in("pipeline", "training_set", "permuted", "train"),
-            *_in("experiment.bench", "train_step"),
+            *_in("experiment.learning", "train_step"),
         ),
     ),
     "generate": Stage(
-        1, ("uae_bench.generation", *ASKING, *_in("pipeline", "generate"), *_in("experiment.bench", "generate_step"))
+        2,
+        (
+            "uae_bench.generation",
+            *ASKING,
+            *_in("pipeline", "generate"),
+            *_in("experiment.judging", "generate_step"),
+            *_in("task.task", "reading_order", "_numbered"),
+        ),
     ),
     "evaluate": Stage(
         1,
@@ -100,7 +107,7 @@ STAGES: Mapping[str, Stage] = {
             *("uae_bench.metrics", "uae_bench.significance", "uae_bench.experiment.summary"),
             *DEFINING,
             *_in("pipeline", "evaluate"),
-            *_in("experiment.bench", "evaluate_step", "_judged_values"),
+            *_in("experiment.judging", "evaluate_step", "_judged_values"),
         ),
     ),
     "compare": Stage(
@@ -108,7 +115,7 @@ STAGES: Mapping[str, Stage] = {
         (
             "uae_bench.significance",
             *_in("pipeline", "compare", "mean_over_seeds"),
-            *_in("experiment.bench", "compare_step"),
+            *_in("experiment.judging", "compare_step"),
         ),
     ),
 }
@@ -171,6 +178,7 @@ def problems(stages: Mapping[str, Stage] = STAGES, lock: Path = LOCK, source: Pa
             )
         elif stage.version != was["version"]:
             found.append(f"stage {name} has version {stage.version}, the lock {was['version']}")
+        found += [f"stage {name} imports {part}, which its line does not name" for part in undeclared(stage, source)]
     return found
 
 

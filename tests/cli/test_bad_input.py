@@ -65,6 +65,9 @@ def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
         ("-r bm25 --device tpu", 2, ("tpu", "cuda")),
         ("-r bm25 --config nowhere.toml", 1, ("nowhere.toml", "No such file")),
         ("-r bm25 --data nowhere", 1, ("nowhere", "--data")),
+        ("-r bm25 --train-data there", 2, ("--train-data there changes nothing", "no --train-task")),
+        ("-r uae --train-task scifact --train-data nowhere", 1, ("nowhere", "--train-data")),
+        ("-r bm25 --train-task scifact --train-data nowhere", 2, ("--train-task scifact changes nothing",)),
         ("", 2, ("no --retriever", "uae-bench list retrievers")),
     ],
 )
@@ -199,7 +202,8 @@ def test_an_unreachable_model_is_told_within_seconds_with_the_command_that_runs_
     assert "nobody/nothing" not in told
     command = shlex.split(told)[1:]
     assert command[:2] == ["uae-bench", "run"]
-    assert command[-6:] == ["--baseline", "bm25", "--encoder", "lab:encoder", "--held-out", "none"]
+    pairs = {" ".join(pair) for pair in zip(command[2::2], command[3::2], strict=True)}
+    assert {"--retriever dense", "--baseline bm25", "--encoder lab:encoder", "--held-out none"} < pairs
 
 
 def cramped(megabytes: int, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -259,14 +263,84 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         run(tmp_path, "-r", "bm25", card=card).refused(1, "Permission denied")
 
 
+def offered(outcome: Outcome) -> list[str]:
+    """The words of the command that an error offers, without the program's name."""
+    told = next(line for line in outcome.err.splitlines() if line.startswith("  run "))
+    return shlex.split(told)[2:]
+
+
+def no_hub(*_: object, **__: object) -> None:
+    raise ConnectionError("no route to host")
+
+
+EXPERIMENT = """\
+tasks = ["qasper"]
+retrievers = ["uae", "bge"]
+train_task = "newsqa"
+scorer = "hf:nobody/judge"
+split = "validation"
+
+[settings.uae]
+epochs = 2
+reward_model = "nobody/judge"
+
+[settings.qasper]
+depth = 30
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-r bm25 -t qasper", "--task lab --retriever bm25"),
+        ("-t newsqa -ruae -r bm25>minilm --limit 9", "--task lab --retriever uae --retriever bm25>dense --limit 9"),
+        ("-r dense -t qasper --pool hard --set hard.size=9 --depth 9", "--task lab --retriever dense"),
+        (
+            "-r oracle-utility -t scifact --measure R@100 --set bm25.k1=0.9 -r bm25",
+            "--task lab --retriever oracle-utility --retriever bm25 --depth 100 --measure R@100 --set bm25.k1=0.9",
+        ),
+        (
+            "--config experiment.toml --seeds 0,2 --train-data there --held-out none",
+            "--task lab --retriever uae --retriever dense --held-out none --seeds 0,2 --set uae.epochs=2",
+        ),
+    ],
+)
+def test_an_unreachable_task_is_told_with_a_command_that_can_be_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, expected: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", no_hub)
+    monkeypatch.setattr("uae_bench.task.files._kept", lambda file: None)
+    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    outcome = call("plan", *arguments.split())
+    outcome.refused(1, "--data PATH")
+    words = offered(outcome)
+    assert shlex.join(words) == shlex.join(["plan", *expected.split()])
+    planned = call(*words)
+    assert planned.code == 0, planned.err
+
+
+def test_a_training_task_out_of_reach_names_its_own_option(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "-r", "uae", "--scorer", "lab:lfm2", "--train-task", "newsqa")
+    outcome.refused(1, "task newsqa needs its data on disk", "--train-data PATH")
+    assert "--task lab --retriever uae" in outcome.err
+
+
+def test_for_a_row_made_elsewhere_no_other_task_is_offered(tmp_path: Path) -> None:
+    outcome = call("import", "run", tmp_path / "mine.trec", "--name", "mine", "--task", "newsqa")
+    outcome.refused(1, "--data PATH")
+    assert "\n  run " not in outcome.err
+
+
 def test_the_command_that_is_offered_without_a_hub_can_be_planned(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path, scorer="hf:nobody/judge", generator="hf:nobody/writer", encoder="nobody/encoder")
     wanted = ("-r", "uae", "--retriever=bge", "-r", "bm25>cross-encoder:nobody/ranks", "--measure", "TokenF1")
     outcome = call("plan", "-t", card, *wanted, "--held-out", "hf:nobody/other", "--store", tmp_path / "store")
     outcome.refused(1, "nobody/")
-    told = shlex.split(next(line for line in outcome.err.splitlines() if line.startswith("  run ")))[1:]
+    told = offered(outcome)
     assert "nobody" not in " ".join(told)
-    planned = call(*told[1:])
+    planned = call(*told)
     assert planned.code == 0, planned.err
     for label in ("train uae (seed 0)", "retrieve dense:lab:encoder", "answer tiny/test with lab:lfm2"):
         assert label in planned.out

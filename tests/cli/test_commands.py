@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -15,6 +16,8 @@ import pytest
 
 from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
+from uae_bench.cli import arguments
+from uae_bench.experiment.request import Request
 from uae_bench.task.card import load_card
 
 COMMANDS = ("run", "plan", "list", "show", "export", "task", "cache", "import", "leaderboard", "lab")
@@ -56,7 +59,7 @@ def test_the_options_of_run_are_all_explained_with_examples() -> None:
     for option in (
         "--retriever", "--task", "--split", "--baseline", "--train-task", "--encoder", "--scorer", "--generator",
         "--held-out", "--pool", "--depth", "--context-size", "--seeds", "--limit", "--measure", "--set", "--config",
-        "--data", "--out", "--store", "--device", "--json", "--quiet", "--verbose",
+        "--data", "--train-data", "--out", "--store", "--device", "--json", "--quiet", "--verbose",
     ):  # fmt: skip
         assert option in shown, option
     assert "Examples:" in shown
@@ -143,6 +146,41 @@ def test_a_run_made_elsewhere_becomes_a_row(tmp_path: Path) -> None:
     original = next((tmp_path / "runs" / "tiny" / "random").rglob("record.json"))
     theirs = next(one for one in json.loads(original.read_text())["measures"] if one["measure"] == "nDCG@10")
     assert ours == theirs
+
+
+def test_an_imported_row_is_run_with_the_options_of_run(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    assert call("run", "-t", card, "-r", "random", *where(tmp_path)).code == 0
+    original = next((tmp_path / "runs" / "tiny" / "random").rglob("run.trec"))
+    command = (
+        "import",
+        "run",
+        original,
+        "--name",
+        "mine",
+        "-t",
+        card,
+        "--limit",
+        "3",
+        "--set",
+        "bm25.k1=0.9",
+        "--json",
+    )
+    outcome = call(*command, *where(tmp_path))
+    assert outcome.err == ""
+    records = {record["system"]: record for record in json.loads(outcome.out)["records"]}
+    assert {name: (one["partial"], one["queries"]) for name, one in records.items()} == {
+        "mine": (True, 3),
+        "bm25": (True, 3),
+    }
+    assert records["bm25"]["settings"]["bm25"]["k1"] == 0.9
+    assert call(*command[:-1], "--quiet", *where(tmp_path)).err == ""
+    other = parts.write_task(tmp_path / "other", name="other")
+    call(*command, "-t", other, *where(tmp_path)).refused(2, "mine was made on one task")
+
+
+def test_every_field_of_an_experiment_is_an_option_of_its_name() -> None:
+    assert list(inspect.signature(arguments.fields).parameters) == list(Request.model_fields)
 
 
 @pytest.mark.parametrize("name", ["bm25", "uae", " "])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,11 @@ import uae_bench
 from tests.cli.parts import fresh
 from tests.experiment import parts
 from tests.experiment.conftest import Finished
+from tests.task.parts import write_jsonl
 from uae_bench.errors import NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment
+from uae_bench.experiment.plan import TaskPlan
+from uae_bench.experiment.setup import Setup
 from uae_bench.result import read_record
 from uae_bench.store import CallCache, file_digest
 
@@ -205,6 +209,59 @@ def test_training_elsewhere_is_a_row_like_any_other(finished: Finished, tmp_path
     assert set(record.models) == {"encoder", "scorer"}
 
 
+def test_what_is_trained_elsewhere_is_trained_on_that_tasks_terms(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"definition": "inverse-perplexity", "settings": {"uae": {"negatives": 3}}}
+    teacher = parts.write_task(tmp_path / "teacher", scorer="lab:lfm2", **changes)
+    test = parts.write_task(
+        tmp_path / "test", name="other", encoder="lab:encoder", pool="corpus", settings={"uae": {"negatives": 5}}
+    )
+    settings = {key: value for key, value in parts.QUICK.items() if key != "uae.negatives"}
+    plan = parts.prepare(test, tmp_path / "store", ("uae",), train_task=str(teacher), settings=settings).plans[0]
+    row = next(row for row in plan.rows if row.system == "uae")
+    train = row.train["uae"]
+    assert row.run.needs["pools"].config["kind"] == "corpus"
+    assert train.needs["labels"].needs["candidates"].config["kind"] == "document"
+    assert train.needs["candidates"].needs["pools"].config["kind"] == "document"
+    assert train.config["definition"] == "inverse-perplexity"
+    assert row.settings["uae"]["negatives"] == 3
+    assert row.settings["tiny"] == {"pool": "document", "depth": 10, "definition": "inverse-perplexity"}
+
+
+def test_the_users_pool_is_the_tests_and_a_setting_under_a_name_is_that_tasks(tmp_path: Path) -> None:
+    teacher = parts.write_task(tmp_path / "teacher", scorer="lab:lfm2", pool="corpus")
+    test = parts.write_task(tmp_path / "test", name="other", encoder="lab:encoder", pool="corpus")
+
+    def setup(settings: dict[str, str | int]) -> Setup:
+        fields = {"train_task": str(teacher), "pool": "document", "depth": 5, "settings": {**parts.QUICK, **settings}}
+        return parts.prepare(test, tmp_path / "store", ("uae",), measures=("AP",), **fields).plans[0].setup
+
+    plain = setup({})
+    assert (plain.test.pool, plain.test.depth) == ("document", 5)
+    assert (plain.training.pool, plain.training.depth) == ("corpus", 10)
+    named = setup({"tiny.pool": "document", "tiny.depth": 7, "uae.negatives": 4})
+    assert (named.training.pool, named.training.depth) == ("document", 7)
+    assert named.training.settings["uae"]["negatives"] == 4
+
+
+def test_a_trained_baseline_learns_from_the_task_that_is_named(tmp_path: Path) -> None:
+    teacher = parts.write_task(tmp_path / "teacher", scorer="lab:lfm2")
+    test = parts.write_task(tmp_path / "test", name="other", encoder="lab:encoder", baseline="uae")
+    plan = parts.prepare(test, tmp_path / "store", train_task=str(teacher), settings=parts.QUICK).plans[0]
+    assert plan.training.task.name == "tiny"
+
+
+def test_the_gold_context_is_the_evidence_as_the_document_is_read(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, models=True, measures=["TokenF1(context=gold)"])
+    ids = [f"Vell#{number}" for number in (2, 9, 10, 11)]
+    texts = [{"id": name, "text": "It was built in 1801.", "document_id": "Vell"} for name in ids]
+    query = {"id": "q", "text": "When?", "document_id": "Vell", "split": "test", "answers": ["1801"]}
+    write_jsonl(tmp_path / "data" / "passages.jsonl", texts)
+    write_jsonl(tmp_path / "data" / "queries.jsonl", [{**query, "evidence": ["Vell#11", "Vell#10", "Vell#9"]}])
+    (folder,) = parts.run(card, tmp_path).folders
+    (written,) = folder.glob("*gold*.jsonl")
+    assert json.loads(written.read_text())["context"] == ["Vell#9", "Vell#10"]  # two fit into a context
+
+
 def test_a_reference_by_utility_needs_answers_and_a_pool(tmp_path: Path) -> None:
     silent = parts.write_task(tmp_path / "silent", answers=False)
     with pytest.raises(NotPossible):
@@ -243,7 +300,7 @@ def test_a_hard_pool_holds_a_document_that_is_smaller_and_says_so(tmp_path: Path
 
 def test_a_setting_under_a_tasks_name_changes_its_card(tmp_path: Path) -> None:
     experiment = parts.prepare(parts.write_task(tmp_path), tmp_path / "store", settings={"tiny.depth": 30})
-    assert experiment.plans[0].setup.depth == 30
+    assert experiment.plans[0].setup.test.depth == 30
 
 
 def test_two_tasks_of_one_name_or_one_folder_for_several_are_refused(tmp_path: Path) -> None:
@@ -303,6 +360,30 @@ def test_data_may_lie_elsewhere_than_the_card_says(tmp_path: Path) -> None:
         task=str(card), retrievers=["bm25"], data=tmp_path / "moved", out=tmp_path / "runs", store=tmp_path / "new"
     )
     assert found.records == expected
+
+
+def test_the_training_tasks_files_may_lie_elsewhere_too(tmp_path: Path) -> None:
+    test = str(parts.write_task(tmp_path / "test", name="other", encoder="lab:encoder"))
+    teacher = str(parts.write_task(tmp_path / "teacher", scorer="lab:lfm2"))
+    fields = {"tasks": (test,), "retrievers": ("uae",), "train_task": teacher, "settings": parts.QUICK}
+
+    def plan(place: Path | None, **changes: object) -> TaskPlan:
+        asked = {**fields, **changes}
+        return Experiment.prepare(asked, store=tmp_path / "store", device="cpu", train_data=place).plans[0]
+
+    digest = plan(None).training.task.digest
+    shutil.move(tmp_path / "teacher" / "data", tmp_path / "moved")
+    assert plan(tmp_path / "moved").training.task.digest == digest
+    with pytest.raises(UsageError, match="changes nothing here: no --train-task is given"):
+        plan(tmp_path / "moved", train_task=None)
+    with pytest.raises(UsageError, match="is what is tested"):
+        plan(tmp_path / "moved", train_task=test)
+
+
+def test_a_training_task_of_the_tested_ones_name_is_refused(tmp_path: Path) -> None:
+    one, other = (parts.write_task(tmp_path / name, scorer="lab:lfm2") for name in ("one", "other"))
+    with pytest.raises(UsageError, match="both called tiny"):
+        parts.prepare(one, tmp_path / "store", ("uae",), train_task=str(other), encoder="lab:encoder")
 
 
 def test_the_python_call_takes_what_the_command_takes(tmp_path: Path) -> None:

@@ -30,15 +30,15 @@ def names(setup: Setup) -> list[str]:
 
 def test_the_card_says_what_the_request_leaves_open(tmp_path: Path) -> None:
     setup = setup_of(tmp_path, "bm25", card={**LMS, "measures": JUDGED})
-    assert (setup.pool, setup.depth, setup.context_size, setup.encoder) == ("document", 10, 2, "minilm")
-    assert (setup.scorer, setup.generator, setup.definition) == ("lab:lfm2", "lab:neox", "log-ratio")
+    assert (setup.test.pool, setup.test.depth, setup.context_size, setup.encoder) == ("document", 10, 2, "minilm")
+    assert (setup.scorer, setup.generator, setup.test.definition) == ("lab:lfm2", "lab:neox", "log-ratio")
     assert [str(measure) for measure in setup.measures] == JUDGED
 
 
 def test_the_request_goes_before_the_card(tmp_path: Path) -> None:
     asked: dict[str, Any] = {"pool": "corpus", "depth": 7, "context_size": 1, "encoder": "bge", "measures": ("AP",)}
     setup = setup_of(tmp_path, "bm25", card=LMS, **asked)
-    assert (setup.pool, setup.depth, setup.context_size, setup.encoder) == ("corpus", 7, 1, "bge")
+    assert (setup.test.pool, setup.test.depth, setup.context_size, setup.encoder) == ("corpus", 7, 1, "bge")
     assert [str(measure) for measure in setup.measures] == ["AP"]
 
 
@@ -90,7 +90,7 @@ def test_held_out_models_are_neither_scorer_nor_generator(tmp_path: Path) -> Non
     setup = setup_of(tmp_path, "bm25", card={**LMS, "measures": JUDGED})
     assert setup.held_out == ("lab:llama",)
     assert setup.judges == ("lab:lfm2", "lab:neox", "lab:llama")
-    with pytest.raises(UsageError, match="the scorer or generator itself"):
+    with pytest.raises(UsageError, match="scores, writes or teaches here itself"):
         setup_of(tmp_path / "again", "bm25", card={**LMS, "measures": JUDGED}, held_out=("lab:lfm2",))
 
 
@@ -136,7 +136,7 @@ def test_a_setting_that_no_row_reads_is_refused(
 def test_settings_of_what_a_row_needs_unnamed_are_taken(tmp_path: Path) -> None:
     card = {"scorer": "lab:lfm2"}
     setup = setup_of(tmp_path, "uae", card=card, pool="hard", settings={"dense.query_prefix": "q: ", "hard.size": 5})
-    assert setup.settings["dense"] == {"query_prefix": "q: "}
+    assert setup.test.settings["dense"] == {"query_prefix": "q: "}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ import pytest
 
 from tests.retrieval.parts import TEXTS, build, tiny_encoder, view
 from uae_bench.errors import BadInput, UnknownName, UsageError
+from uae_bench.pipeline import index, retrieve
 from uae_bench.records import Ranking, Run
-from uae_bench.retrieval.chain import Step, System, build_chain, parse_system, step_identity
+from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.chain import Step, System, build_chain, parse_system
 from uae_bench.retrieval.component import Resources
 from uae_bench.retrieval.words import LexicalSettings
 
@@ -66,7 +68,7 @@ def test_parsing_loads_no_model() -> None:
 def test_a_chain_reranks_what_its_first_step_found() -> None:
     folder = str(tiny_encoder())
     chain = build_chain(parse_system(f"bm25>dense:{folder}"), {}, Resources())
-    run = chain.retrieve(view(), depth=2)
+    run = retrieve(index(chain, view()), depth=2).run
     found, scored = (
         build(name, argument).retrieve(view(), depth=9) for name, argument in (("bm25", ""), ("dense", folder))
     )
@@ -85,8 +87,20 @@ def test_a_chain_reranks_what_its_first_step_found() -> None:
 
 def test_settings_reach_the_component_that_they_name() -> None:
     system = parse_system("bm25")
-    plain, flat = (build_chain(system, configs, Resources()) for configs in ({}, {"bm25": LexicalSettings(b=0.0)}))
-    assert plain.retrieve(view(), depth=5) != flat.retrieve(view(), depth=5)
+    chains = [build_chain(system, configs, Resources()) for configs in ({}, {"bm25": LexicalSettings(b=0.0)})]
+    plain, flat = (retrieve(index(chain, view()), depth=5).run for chain in chains)
+    assert plain != flat
+
+
+def test_what_was_trained_under_a_name_stands_in_any_place() -> None:
+    folder = tiny_encoder()
+    system, same = parse_system("bm25>uae", known=["uae"]), parse_system(f"bm25>dense:{folder}")
+    trained = build_chain(system, {}, Resources(), {"uae": folder})
+    found, expected = (
+        retrieve(index(chain, view()), depth=3).run for chain in (trained, build_chain(same, {}, Resources()))
+    )
+    assert found.system == "bm25>uae"
+    assert found.rankings == expected.rankings
 
 
 def test_reranking_needs_every_query() -> None:
@@ -117,6 +131,6 @@ def test_an_approximate_index_is_refused_where_pools_are_searched() -> None:
 
 
 def test_identity_names_models_by_content() -> None:
-    folder = str(tiny_encoder())
-    assert step_identity(Step("bm25"), {}) == {}
-    assert set(step_identity(Step("dense", folder), {})) == {"files"}
+    bm25, dense = RETRIEVERS["bm25"], RETRIEVERS["dense"]
+    assert bm25.identity("", bm25.config()) == {}
+    assert set(dense.identity(str(tiny_encoder()), dense.config())) == {"files"}

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.task.parts import card_of, question, squad, write_json, write_jsonl
-from uae_bench.errors import BadInput
+from uae_bench.errors import BadInput, DataUnavailable
 from uae_bench.task.files import file_digest, find
 from uae_bench.task.readers import READERS
 from uae_bench.task.reading import read_json
@@ -98,7 +98,7 @@ def test_a_changed_file_is_refused_by_its_sha256(tmp_path: Path) -> None:
 
 
 def test_a_card_without_files_says_how_to_get_them() -> None:
-    with pytest.raises(BadInput, match="needs its data on disk") as error:
+    with pytest.raises(DataUnavailable, match="needs its data on disk") as error:
         read_task(card_of(obtain="ask the authors"), None)
     assert error.value.hint == "name a copy on disk with --data PATH; ask the authors"
 
@@ -198,14 +198,14 @@ def test_pinning_writes_the_commit_and_the_sha256_of_what_was_downloaded(hub: st
 def test_a_file_that_the_hub_does_not_have_is_named(hub: str, tmp_path: Path) -> None:
     Hub.served = {}
     answer = run_with_hub(hub, tmp_path)
-    assert answer.startswith("BadInput task mine: owner/set/deep/test.json (test) is not on this machine")
+    assert answer.startswith("DataUnavailable task mine: owner/set/deep/test.json (test) is not on this machine")
 
 
 def test_an_unreachable_hub_is_given_up_within_seconds_naming_data(tmp_path: Path) -> None:
     started = time.monotonic()
     answer = run_with_hub("http://127.0.0.1:9", tmp_path)
     assert time.monotonic() - started < 15
-    assert answer.startswith("BadInput task mine: owner/set/deep/test.json (test) is not on this machine")
+    assert answer.startswith("DataUnavailable task mine: owner/set/deep/test.json (test) is not on this machine")
     assert answer.endswith("name a copy on disk with --data PATH")
 
 

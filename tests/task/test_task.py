@@ -15,7 +15,7 @@ from uae_bench.records import Annotation, Answer, Passage, Query, RetrievalView
 from uae_bench.task.card import SplitCard
 from uae_bench.task.readers.raw import RawTask
 from uae_bench.task.splitting import DEFAULT_SHARES, draw_splits
-from uae_bench.task.task import Task, assembled, configured, load_task, read_task
+from uae_bench.task.task import Task, assembled, configured, load_task, read_task, reading_order
 
 TASK = task_of({"a#0": "a", "a#1": "a", "b#0": "b"}, {"q1": "a", "q2": "b"})
 
@@ -84,6 +84,12 @@ def test_unanswerable_is_an_answer_without_utility() -> None:
     assert [one.text for one in task.answers("q")] == ["Unanswerable", "x"]
     assert [one.text for one in task.answerable("q")] == ["x"]
     assert not task.qrels
+
+
+def test_passages_are_read_in_the_order_of_their_numbers() -> None:
+    ids = ["b#1", "a#10", "a#9b", "a#9", "a#2#11", "a#2#2", "a", "a#02", "a#2"]
+    assert reading_order(ids) == ["a", "a#02", "a#2", "a#2#2", "a#2#11", "a#9", "a#9b", "a#10", "b#1"]
+    assert reading_order(frozenset(ids)) == reading_order(ids)
 
 
 def test_qrels_come_from_the_evidence_of_all_annotators(tmp_path: Path) -> None:

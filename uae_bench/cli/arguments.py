@@ -1,60 +1,186 @@
-"""The options that several commands share, each with its help text, said once."""
+"""The options that several commands share, each with its help text, said once.
+
+A group of options is a function that does nothing: its parameters are the options. A command takes them as `**given`
+and names the groups in a decorator:
+
+    @with_options(experiment, output)
+    def run(**given: Any) -> None: ...
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
-STORE_VARIABLE = "UAE_BENCH_STORE"
+from uae_bench.errors import UsageError
 
-Tasks = Annotated[
-    list[str], typer.Option("--task", "-t", help="A task by name, or the path of a card; repeat for several.")
-]
-Retrievers = Annotated[
-    list[str],
-    typer.Option("--retriever", "-r", help="A system: bm25, uae, dense:MODEL, 'bm25>minilm' ...; repeat for several."),
-]
-Split = Annotated[
-    str | None, typer.Option(help="Which split is scored; all = every query.  \\[default: test]", show_default=False)
-]
-Baseline = Annotated[
-    str | None, typer.Option(help="The system that differences are tested against.  \\[default: the card's]")
-]
-TrainTask = Annotated[
-    str | None, typer.Option(help="Train there, test here: zero-shot transfer.  \\[default: the task itself]")
-]
-Encoder = Annotated[str | None, typer.Option(help="Bi-encoder to start from: a Hub name\\[@rev], folder, or preset.")]
-Scorer = Annotated[str | None, typer.Option(help="Language model whose likelihoods make the utilities: hf:NAME@REV.")]
-Generator = Annotated[str | None, typer.Option(help="Language model that writes the answers.")]
-HeldOut = Annotated[
-    list[str] | None, typer.Option("--held-out", help="A language model that training never sees; 'none' for none.")
-]
-Pool = Annotated[str | None, typer.Option(help="Which passages a query may retrieve: document, corpus or hard.")]
-Depth = Annotated[int | None, typer.Option(help="How many passages a system keeps.")]
-ContextSize = Annotated[int | None, typer.Option(help="How many passages go into the prompt.")]
-Seeds = Annotated[str | None, typer.Option(help="Training seeds, e.g. 0,1,2.  \\[default: 0]", show_default=False)]
-Limit = Annotated[int | None, typer.Option(help="Only the first N queries of each split; marked partial.")]
-Measures = Annotated[
-    list[str] | None,
-    typer.Option("--measure", help="Only these measures, e.g. nDCG@10; repeat.  \\[default: the card's]"),
-]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="component.option=value, e.g. uae.epochs=2; see uae-bench show.")
-]
-Config = Annotated[
-    Path | None, typer.Option("--config", help="An experiment.toml with the same fields; options here win.")
-]
+STORE_VARIABLE = "UAE_BENCH_STORE"
+DEFAULT_STORE = Path(".uae-bench")
+NONE = "none"  # what is typed for an empty list
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
 Data = Annotated[Path | None, typer.Option(help="The task's files on disk, instead of the Hub or the card's path.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder that results are written to.")]
 StoreFolder = Annotated[
     Path, typer.Option("--store", envvar=STORE_VARIABLE, help="Folder of everything computed so far.")
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ... or auto.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the records as JSON instead of a table.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also every stage that was found in the store.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-DEFAULT_OUT = Path("runs")
-DEFAULT_STORE = Path(".uae-bench")
+
+def with_options(*groups: Callable[..., None]) -> Callable[[Command], Command]:
+    """The command with the groups' options in place of its `**given`: typer asks a function's signature for them."""
+
+    def named(command: Command) -> Command:
+        own = [one for one in _parameters(command) if one.kind is not Parameter.VAR_KEYWORD]
+        every = [*own, *(one for group in groups for one in _parameters(group))]
+        command.__signature__ = Signature(every)  # type: ignore[attr-defined]
+        command.__annotations__ = {one.name: one.annotation for one in every}
+        return command
+
+    return named
+
+
+def _parameters(function: Callable[..., None]) -> list[Parameter]:
+    return list(signature(function, eval_str=True).parameters.values())
+
+
+def fields(
+    *,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--task", "-t", help="A task by name, or the path of a card; repeat for several."),
+    ] = None,
+    retrievers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--retriever", "-r", help="A system: bm25, uae, dense:MODEL, 'bm25>minilm' ...; repeat for several."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Which split is scored; all = every query.  \\[default: test]")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The system that differences are tested against.  \\[default: the card's]")
+    ] = None,
+    train_task: Annotated[
+        str | None, typer.Option(help="Train there, test here: zero-shot transfer.  \\[default: the task itself]")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Bi-encoder to start from: a Hub name\\[@rev], folder, or preset.")
+    ] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Language model whose likelihoods make the utilities: hf:NAME@REV.")
+    ] = None,
+    generator: Annotated[str | None, typer.Option(help="Language model that writes the answers.")] = None,
+    held_out: Annotated[
+        list[str] | None, typer.Option(help="A language model that training never sees; 'none' for none.")
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option(help="Which passages a query may retrieve: document, corpus or hard.")
+    ] = None,
+    depth: Annotated[int | None, typer.Option(help="How many passages a system keeps.")] = None,
+    context_size: Annotated[int | None, typer.Option(help="How many passages go into the prompt.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Training seeds, e.g. 0,1,2.  \\[default: 0]")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N queries of each split; marked partial.")] = None,
+    measures: Annotated[
+        list[str] | None,
+        typer.Option("--measure", help="Only these measures, e.g. nDCG@10; repeat.  \\[default: the card's]"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="component.option=value, e.g. uae.epochs=2; see uae-bench show."),
+    ] = None,
+) -> None:
+    """The fields of an experiment, under their names there; None where nothing is given."""
+
+
+def experiment(
+    *,
+    config: Annotated[
+        Path | None, typer.Option(help="An experiment.toml with the same fields; options here win.")
+    ] = None,
+    data: Data = None,
+    train_data: Annotated[Path | None, typer.Option(help="Likewise the files of --train-task.")] = None,
+    store: StoreFolder = DEFAULT_STORE,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ... or auto.")] = "auto",
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result and errors.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also every stage that was found in the store.")
+    ] = False,
+) -> None:
+    """What is read beside the fields, where the work is done, and how much is said of it."""
+
+
+def output(
+    *, out: Annotated[Path, typer.Option("--out", help="Folder that results are written to.")] = Path("runs")
+) -> None:
+    """Where results go."""
+
+
+def fields_of(given: Mapping[str, Any], *, retriever_needed: bool) -> dict[str, Any]:
+    """The fields that a command's options mean: those of the experiment file, overridden by what was given."""
+    from uae_bench.experiment.request import parse_setting, read_experiment
+
+    found = read_experiment(given["config"]) if given["config"] else {}
+    told = {field: given[field] for field in OPTIONS if given[field] not in (None, [])}
+    if told.get("held_out") == [NONE]:
+        told["held_out"] = []
+    if "seeds" in told:
+        told["seeds"] = _seeds(told["seeds"])
+    if "settings" in told:
+        told["settings"] = {**found.get("settings", {}), **dict(map(parse_setting, told["settings"]))}
+    found |= told
+    for field, needed in (("tasks", True), ("retrievers", retriever_needed)):
+        if needed and not found.get(field):
+            raise UsageError(f"no {OPTIONS[field][0]} is given", hint=f"uae-bench list {field} names them")
+    return found
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--seeds {text!r} is not a list of whole numbers", hint="e.g. --seeds 0,1,2") from None
+
+
+def options_of(found: Mapping[str, Any]) -> list[str]:
+    """The options that mean these fields."""
+    words = []
+    for field, spellings in OPTIONS.items():
+        value = found.get(field)
+        if value is None:
+            continue
+        if field == "settings":
+            values = [f"{key}={_as_typed(setting)}" for key, setting in value.items()]
+        elif field == "seeds":
+            values = [",".join(map(str, value))]
+        elif isinstance(value, str | int):
+            values = [str(value)]
+        else:
+            values = list(value) or [NONE]
+        words += [word for one in values for word in (spellings[0], one)]
+    return words
+
+
+def _as_typed(setting: object) -> str:
+    from uae_bench.experiment.request import parse_setting
+
+    plain = str(setting)
+    return plain if parse_setting(f"component.option={plain}")[1] == setting else json.dumps(setting)
+
+
+def _spellings(option: Parameter) -> tuple[str, ...]:
+    """How an option may be written: as it says, else as its name."""
+    info = get_args(option.annotation)[1]
+    says = isinstance(info.default, str)
+    return (info.default, *info.param_decls) if says else (f"--{option.name.replace('_', '-')}",)
+
+
+OPTIONS = {option.name: _spellings(option) for option in _parameters(fields)}
+"""How each field is written on the command line."""

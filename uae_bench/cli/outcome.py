@@ -13,15 +13,13 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, ModelUnavailable, StoreError, UaeBenchError
+from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, DataUnavailable, StoreError, UaeBenchError
 
 DISK_ERRORS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
     errno.EEXIST, errno.ENAMETOOLONG,
 })  # fmt: skip
 """What a disk may answer to a command that writes where the user said."""
-
-OFFLINE_REPLACES = ("--encoder", "--scorer", "--generator", "--held-out")
 
 PLAIN_WIDTH = 200
 """Columns of plain output, which goes to files and other programs: no cell is folded to fit a screen."""
@@ -43,23 +41,27 @@ def show_error(error: UaeBenchError) -> None:
     err.print(f"[bold red]error[/] {_plain(str(error))}", soft_wrap=True, highlight=False)
     if error.hint:
         err.print(f"[bold]  fix[/] {_plain(error.hint)}", soft_wrap=True, highlight=False)
-    if isinstance(error, ModelUnavailable) and error.offline:
-        again = offline_command(sys.argv[1:], error.offline)
+    if error.offline:
+        again = offline_command(sys.argv[1:], error)
         err.print(f"[bold]  run[/] {_plain(again)}", soft_wrap=True, highlight=False)
 
 
-def offline_command(arguments: Sequence[str], instead: Sequence[str]) -> str:
-    """The command with its options replaced by those that run without a hub."""
-    replaced = {*instead[::2], "-r", *OFFLINE_REPLACES} - {"--set"}
+def offline_command(arguments: Sequence[str], error: UaeBenchError) -> str:
+    """The command with the fields of `error.offline` in place of its own, on its own data if that could be read."""
+    from uae_bench.cli.arguments import OPTIONS, options_of
+
+    replaced = {"--config", *(spelling for spellings in OPTIONS.values() for spelling in spellings)}
+    if isinstance(error, DataUnavailable):
+        replaced |= {"--data", "--train-data"}
     kept: list[str] = []
     left = iter(arguments)
     for argument in left:
-        name, equals, _ = argument.partition("=")
+        name = argument.partition("=")[0] if argument.startswith("--") else argument[:2]  # --task=lab, -tlab
         if name not in replaced:
             kept.append(argument)
-        elif not equals:
+        elif name == argument:
             next(left, None)
-    return shlex.join(["uae-bench", *kept, *instead])
+    return shlex.join(["uae-bench", *kept, *options_of(error.offline)])
 
 
 def _plain(text: str) -> str:

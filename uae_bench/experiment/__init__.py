@@ -1,6 +1,10 @@
 """What to run: a request becomes a checked plan, a plan becomes records.
 
 request -> setup (the card's defaults) -> plan (rows and their steps) -> runner (the store) -> results
+
+Each stage has one function, in `retrieving`, `learning` or `judging`, that makes its step: what enters the key, what
+is read from other artifacts, what is written. The work itself is `pipeline`'s. A step's `config` holds what a user may
+choose, its `facts` what was found out (digests of task and weights); paths, devices and progress are in neither.
 """
 
 from __future__ import annotations
@@ -11,14 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uae_bench.errors import ModelUnavailable, UsageError
-from uae_bench.experiment.bench import Bench, Precision
+from uae_bench.errors import DataUnavailable, ModelUnavailable, UsageError
+from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
-from uae_bench.experiment.models import Models, require_device
+from uae_bench.experiment.models import Models, Precision, require_device
+from uae_bench.experiment.offline import on_the_lab, without_models
 from uae_bench.experiment.plan import TaskPlan, checked
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
-from uae_bench.experiment.setup import by_component, offline_options, resolve, trains
+from uae_bench.experiment.setup import by_component, resolve, trains
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress
@@ -63,12 +68,13 @@ class Experiment:
         fields: Mapping[str, Any],
         *,
         data: Path | None = None,
+        train_data: Path | None = None,
         store: Path,
         device: str = "auto",
         progress: Progress = SILENT,
         imports: Sequence[Imported] = (),
     ) -> Experiment:
-        """Check a request and read its tasks.
+        """Check a request and read its tasks, from `data` and `train_data` where their files lie elsewhere.
 
         Raises:
             UaeBenchError: a name, value, card, file or model that cannot be used; nothing has been computed.
@@ -76,25 +82,28 @@ class Experiment:
         asked = request(fields)
         require_device(device)
         cards = {name: load_card(name) for name in asked.tasks}
-        _refuse_mixed(cards, data)
+        _refuse_mixed(cards, data, imports)
         place = Store(store, progress=progress)
         precision = checked(Precision, "lm", by_component(asked.settings).get("lm", {}))
         models = Models(device, precision.dtype)
         look = partial(
             Bench, limit=asked.limit, resources=Resources(device, progress), models=models, calls=place.calls
         )
+        try:
+            tests = {name: _task(name, card, data, asked) for name, card in cards.items()}
+            elsewhere = _training_task(asked, cards, tests, train_data)
+        except DataUnavailable as error:
+            error.offline = {} if imports else on_the_lab(asked)  # a row made elsewhere fits its own task alone
+            raise
         plans = []
-        for name, card in cards.items():
-            test = _task(name, card, data, asked)
-            source = asked.train_task
-            same = source in (None, name) or not trains(asked)
-            training = test if same else _task(str(source), load_card(str(source)), None, asked)
+        for name, test in tests.items():
+            training = elsewhere if elsewhere is not None and trains(asked, cards[name]) else test
             setup = resolve(asked, test, training)
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
         for plan in plans:
-            _require_rows(plan)
+            _require_rows(plan, asked)
         return cls(asked, tuple(plans), Runner(place, progress, device), models)
 
     def preview(self) -> list[PlannedStep]:
@@ -141,22 +150,47 @@ class Experiment:
         )
 
 
-def _require_rows(plan: TaskPlan) -> None:
+def _require_rows(plan: TaskPlan, asked: Request) -> None:
     """Every name, option and model is checked before the first stage runs."""
     try:
         _ = plan.rows
     except ModelUnavailable as error:
-        error.offline = offline_options(plan.setup)
+        error.offline = without_models(asked, plan.setup, plan.test.task.name, plan.training.task.name)
         raise
 
 
-def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None) -> None:
+def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None, imports: Sequence[Imported]) -> None:
     names = [card.name for card in cards.values()]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two of the tasks are called {twice}", hint="run them one by one, each with its own --out")
     if data is not None and len(cards) > 1:
         raise UsageError("--data names the files of one task, and there are several", hint="run them one by one")
+    if imports and len(cards) > 1:
+        raise UsageError(f"{imports[0].name} was made on one task, and there are several", hint="give one --task")
+
+
+def _training_task(
+    asked: Request, cards: Mapping[str, TaskCard], tests: Mapping[str, Task], data: Path | None
+) -> Task | None:
+    """The task that is trained on where one is named (one of the tests, if it is named there) and a row is trained."""
+    name = asked.train_task
+    if data is not None and (name is None or name in tests):
+        whose = f"{name} is what is tested" if name else "no --train-task is given"
+        raise UsageError(f"--train-data {data} changes nothing here: {whose}", hint="the tested task's files: --data")
+    if name is None or not any(trains(asked, card) for card in cards.values()):
+        return None
+    if name in tests:
+        return tests[name]
+    card = load_card(name)
+    if card.name in [test.name for test in tests.values()]:
+        hint = "name the same card in the same words, or give the other one another name"
+        raise UsageError(f"--train-task {name} and a tested task are both called {card.name}", hint=hint)
+    try:
+        return _task(name, card, data, asked)
+    except DataUnavailable as error:
+        error.hint = error.hint.replace("--data", "--train-data")
+        raise
 
 
 def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.lm.spec import LmSpec
@@ -13,6 +15,14 @@ from uae_bench.lm.spec import LmSpec
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
     from uae_bench.lm.local import Dtype
+
+
+class Precision(BaseModel):
+    """What `--set lm.…` may set: `dtype`, float32 or bfloat16, of the language models' weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class Models:

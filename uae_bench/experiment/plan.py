@@ -11,10 +11,13 @@ from pydantic import BaseModel, ValidationError
 
 from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible, UsageError
-from uae_bench.experiment import bench as stages
-from uae_bench.experiment.bench import Bench, HardPool, Judge, Training
+from uae_bench.experiment import judging, learning, retrieving
+from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
-from uae_bench.experiment.setup import Setup
+from uae_bench.experiment.judging import Judge
+from uae_bench.experiment.learning import Training
+from uae_bench.experiment.retrieving import HardPool
+from uae_bench.experiment.setup import Setup, Terms
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.local import Dtype
@@ -75,7 +78,7 @@ class TaskPlan:
         rows = [self._reference_row(name) for name in self.setup.references]
         for imported in self.imports:
             self._require_own_name(imported.name)
-            run = stages.import_step(self.test, imported, self.test_pools, self.setup.depth)
+            run = retrieving.import_step(self.test, imported, self.test_pools, self.setup.test.depth)
             rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
             seeded = any(step.name in TRAINERS or step.name == "random" for step in system.steps)
@@ -88,7 +91,7 @@ class TaskPlan:
         evaluated: dict[str, list[Step]] = {}
         for row in self.rows:
             evaluated.setdefault(row.system, []).append(row.evaluate)
-        return stages.compare_step(self.test, evaluated, self.setup.baseline) if len(evaluated) > 1 else None
+        return judging.compare_step(self.test, evaluated, self.setup.baseline) if len(evaluated) > 1 else None
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
@@ -108,9 +111,9 @@ class TaskPlan:
             raise UsageError(f"{name!r} cannot name an imported row: a system is called so", hint="give another --name")
 
     def _system_row(self, system: System, seed: int) -> Row:
-        configs = {step.name: self._config(step.name, seed) for step in system.steps}
+        configs = {step.name: self._config(step.name, seed, self.setup.test) for step in system.steps}
         trained = {step.name: self._trained(step.name, seed) for step in system.steps if step.name in TRAINERS}
-        run = stages.retrieve_step(self.test, system, self.test_pools, self.setup.depth, configs, trained)
+        run = retrieving.retrieve_step(self.test, system, self.test_pools, self.setup.test.depth, configs, trained)
         models = {
             str(step): ModelRef(spec=str(step), identity=dict(RETRIEVERS[step.name].identity(step.argument, config)))
             for step, config in ((step, configs[step.name]) for step in system.steps)
@@ -118,8 +121,15 @@ class TaskPlan:
         }
         options: dict[str, Mapping[str, Json]] = {name: config.model_dump() for name, config in configs.items()}
         options |= {name: self._options(name).model_dump(mode="json") for name in trained}
-        if trained and "training" in self.setup.settings:
-            options["training"] = dict(self.setup.settings["training"])
+        learnt_from = self.setup.training
+        if trained and "training" in learnt_from.settings:
+            options["training"] = dict(learnt_from.settings["training"])
+        if trained and learnt_from is not self.setup.test:
+            options[self.training.task.name] = {
+                "pool": learnt_from.pool,
+                "depth": learnt_from.depth,
+                "definition": learnt_from.definition,
+            }
         return self._row(system.name, "system", seed, run, trained, options, models)
 
     def _reference_row(self, name: str) -> Row:
@@ -129,10 +139,11 @@ class TaskPlan:
                 f"{name} orders passages by utility, and {self.test.task.name} has no answers",
                 hint="oracle-evidence needs none",
             )
-        if needs_labels and self.setup.pool == "corpus":
+        if needs_labels and self.setup.test.pool == "corpus":
             raise NotPossible(f"{name} needs every passage of the pool labelled", hint="use --pool document or hard")
         labels = self._pool_labels(parse_lm(self.setup.scorer)) if needs_labels else None
-        run = stages.reference_step(self.test, name, self.test_pools, self.setup.depth, labels, self.setup.definition)
+        terms = self.setup.test
+        run = retrieving.reference_step(self.test, name, self.test_pools, terms.depth, labels, terms.definition)
         return self._row(name, "reference", self.setup.seeds[0], run, {}, {}, {})
 
     def _row(
@@ -146,8 +157,8 @@ class TaskPlan:
         models: Mapping[str, ModelRef],
     ) -> Row:
         judges = tuple(self._judge(parse_lm(spec), run) for spec in self.setup.judges) if self._judged else ()
-        evaluate = stages.evaluate_step(
-            self.test, name, run, self.test_pools, self.measures, judges, self.setup.definition
+        evaluate = judging.evaluate_step(
+            self.test, name, run, self.test_pools, self.measures, judges, self.setup.test.definition
         )
         refs = dict(models)
         if trained:
@@ -160,7 +171,7 @@ class TaskPlan:
 
     @property
     def _judged(self) -> bool:
-        return any(measure.needs & stages.JUDGED_NEEDS for measure in self.measures)
+        return any(measure.needs & judging.JUDGED_NEEDS for measure in self.measures)
 
     @property
     def _judge_roles(self) -> list[str]:
@@ -181,8 +192,8 @@ class TaskPlan:
         labels: tuple[Step, ...] = ()
         if "utilities" in needs and (held_out or spec.text == setup.scorer):
             labels = (self._pool_labels(spec),)
-            if setup.pool == "corpus":
-                rest = stages.label_step(self.test, spec, {"run": run}, {"pool labels": labels[0]})
+            if setup.test.pool == "corpus":
+                rest = learning.label_step(self.test, spec, {"run": run}, {"pool labels": labels[0]})
                 labels = (*labels, rest)
         writes = held_out or spec.text == setup.generator
         context: dict[str, Step] = {}
@@ -191,17 +202,17 @@ class TaskPlan:
                 source = run if role == "generations" else role.replace("_", "-")
                 context[role] = self._share(
                     ("generate", spec, source),
-                    stages.generate_step(self.test, spec, source, setup.context_size, Sampling(ANSWER_TOKENS)),
+                    judging.generate_step(self.test, spec, source, setup.context_size, Sampling(ANSWER_TOKENS)),
                 )
         return Judge(spec, held_out, labels, **context)
 
     def _pool_labels(self, spec: LmSpec) -> Step:
         """Labels of the scored split's pool; of a corpus, what the base encoder finds."""
-        source = self._base_run(self.test) if self.setup.pool == "corpus" else self.test_pools
-        return self._share(("labels", spec), stages.label_step(self.test, spec, {"candidates": source}, {}))
+        source = self._base_run(self.test) if self.setup.test.pool == "corpus" else self.test_pools
+        return self._share(("labels", spec), learning.label_step(self.test, spec, {"candidates": source}, {}))
 
     def _trained(self, name: str, seed: int) -> Step:
-        trainer, task = TRAINERS[name], self.training.task
+        trainer, task, terms = TRAINERS[name], self.training.task, self.setup.training
         if trainer.needs == "utilities" and not task.has_answers:
             raise NotPossible(
                 f"{name} learns from utilities, and the task {task.name} has no answers to make them from",
@@ -212,61 +223,64 @@ class TaskPlan:
             task.require_unseen(self.setup.split)
         labels = None
         if task.has_answers:
-            source = self._base_run(self.training) if self.setup.pool == "corpus" else self._pools(self.training)
+            source = self._base_run(self.training) if terms.pool == "corpus" else self._pools(self.training)
             spec = parse_lm(self.setup.scorer)
-            step = stages.label_step(self.training, spec, {"candidates": source}, {})
+            step = learning.label_step(self.training, spec, {"candidates": source}, {})
             labels = self._share(("training labels", spec), step)
-        step = stages.train_step(
+        step = learning.train_step(
             self.training,
             trainer,
             self._options(name),
             self.setup.encoder,
             seed,
-            self.setup.definition,
+            terms.definition,
             self._base_run(self.training),
             labels,
-            checked(Training, "training", self.setup.settings.get("training", {})),
+            checked(Training, "training", terms.settings.get("training", {})),
             self.setup.scorer,
         )
         return self._share(("train", name, seed), step)
 
     def _pools(self, bench: Bench) -> Step:
-        kind = self.setup.pool
-        if kind != "hard":
-            return self._share(("pools", bench), stages.pool_step(bench, kind))
-        hard = checked(HardPool, "hard", self.setup.settings.get("hard", {}))
+        terms = self._terms(bench)
+        if terms.pool != "hard":
+            return self._share(("pools", bench), retrieving.pool_step(bench, terms.pool))
+        hard = checked(HardPool, "hard", terms.settings.get("hard", {}))
         whole = "document" if all(query.document_id for query in bench.queries) else "corpus"
-        first = self._share(("pools", bench, whole), stages.pool_step(bench, whole))
+        first = self._share(("pools", bench, whole), retrieving.pool_step(bench, whole))
         base = parse_system(f"dense:{self.setup.encoder}")
         reward = parse_system(f"dense:{self.setup.encoder}>cross-encoder:{hard.reward_model}")
         sources = {
-            role: stages.retrieve_step(bench, system, first, 2 * hard.size, self._defaults(system), {})
+            role: retrieving.retrieve_step(bench, system, first, 2 * hard.size, self._defaults(system, terms), {})
             for role, system in (("base", base), ("reward", reward))
         }
-        return self._share(("pools", bench), stages.pool_step(bench, kind, sources, hard.size))
+        return self._share(("pools", bench), retrieving.pool_step(bench, terms.pool, sources, hard.size))
 
     def _base_run(self, bench: Bench) -> Step:
         """The candidates that a trainer chooses from: what the untrained encoder ranks, as deep as the pool goes."""
-        system = parse_system(f"dense:{self.setup.encoder}")
+        system, terms = parse_system(f"dense:{self.setup.encoder}"), self._terms(bench)
         pools = self._pools(bench)
-        depth = self.setup.depth if self.setup.pool == "corpus" else WHOLE_POOL
-        step = stages.retrieve_step(bench, system, pools, depth, self._defaults(system), {})
+        depth = terms.depth if terms.pool == "corpus" else WHOLE_POOL
+        step = retrieving.retrieve_step(bench, system, pools, depth, self._defaults(system, terms), {})
         return self._share(("base", bench), step)
 
-    def _defaults(self, system: System) -> dict[str, Settings]:
-        return {step.name: self._config(step.name, 0) for step in system.steps}
+    def _terms(self, bench: Bench) -> Terms:
+        return self.setup.test if bench is self.test else self.setup.training
+
+    def _defaults(self, system: System, terms: Terms) -> dict[str, Settings]:
+        return {step.name: self._config(step.name, 0, terms) for step in system.steps}
 
     def _options(self, name: str) -> BaseModel:
-        return TRAINERS[name].configure(self.setup.settings.get(name, {}))
+        return TRAINERS[name].configure(self.setup.training.settings.get(name, {}))
 
-    def _config(self, name: str, seed: int) -> Settings:
+    def _config(self, name: str, seed: int, terms: Terms) -> Settings:
         """A retrieval component's options: its defaults, the row's seed, and the user's settings over both.
 
         Raises:
             UsageError: an option that the component does not have, or a value that it cannot take.
         """
         model = DenseSettings if name in TRAINERS else RETRIEVERS[name].config
-        given = {} if name in TRAINERS else dict(self.setup.settings.get(name, {}))
+        given = {} if name in TRAINERS else dict(terms.settings.get(name, {}))
         seeded = {"seed": seed} if "seed" in model.model_fields else {}
         return checked(model, name, {**seeded, **given})
 

@@ -100,7 +100,7 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
     """
     artifacts = {role: runner.make(step) for role, step in _steps_of(row).items()}
     setup = plan.setup
-    name = f"{setup.split}-{setup.pool}-seed{row.seed}-{artifacts['evaluate'].key.digest[:8]}"
+    name = f"{setup.split}-{setup.test.pool}-seed{row.seed}-{artifacts['evaluate'].key.digest[:8]}"
     folder = out / safe_name(plan.test.task.name) / safe_name(row.system) / name
     groups = result.to_json(_groups(plan))
     record = _record(plan, row, artifacts, runner, groups)
@@ -177,15 +177,15 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         task_digest=task.digest,
         split=setup.split,
         partial=setup.limit is not None,
-        pool=setup.pool,
+        pool=setup.test.pool,
         pool_digest=pools.digest,
         system=row.system,
         kind=row.kind,
         seed=row.seed,
         train_task=plan.training.task.name if row.train else None,
-        depth=setup.depth,
+        depth=setup.test.depth,
         context_size=setup.context_size,
-        definition=setup.definition,
+        definition=setup.test.definition,
         queries=len(test.queries),
         documents=len(set(documents)),
         effective_documents=effective_clusters(documents),

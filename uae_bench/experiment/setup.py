@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uae_bench.errors import NotPossible, UsageError
-from uae_bench.experiment.bench import LABELLED_DEPTH
+from uae_bench.experiment.learning import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
 from uae_bench.metrics.measure import Measure
 from uae_bench.references import REFERENCES, refuse_chained
 from uae_bench.registry import nearest
 from uae_bench.retrieval.chain import System, parse_system
 from uae_bench.systems import TRAINERS
+from uae_bench.task.card import TaskCard
 from uae_bench.task.task import Task
 
 Settings = Mapping[str, Mapping[str, Setting]]
@@ -24,28 +25,37 @@ TRAINED = "add a system that learns: --retriever uae"
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
-    """What holds for every row of one task. `settings` maps a component to the options set for it.
+class Terms:
+    """How passages of one task are found, valued and learnt from. `settings` maps a component to its options."""
 
-    `scorer` and `generator` are "" where no row or measure needs one.
-    """
-
-    split: str
-    limit: int | None
     pool: str
     depth: int
+    definition: str
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What holds for every row of one task: the terms on which it is tested, and those of the task that is learnt from.
+
+    The two are one where no other task is trained on. `scorer` and `generator` are "" where no row or measure needs
+    one.
+    """
+
+    test: Terms
+    training: Terms
+    split: str
+    limit: int | None
     context_size: int
     encoder: str
     scorer: str
     generator: str
     held_out: tuple[str, ...]
     baseline: str
-    definition: str
     measures: tuple[Measure, ...]
     systems: tuple[System, ...]
     references: tuple[str, ...]
     seeds: tuple[int, ...]
-    settings: Settings
 
     @property
     def judges(self) -> tuple[str, ...]:
@@ -85,65 +95,45 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
     references = tuple(name for name in names if name in REFERENCES)
     measures = _measures(request, task)
     asked = by_component(request.settings)
-    pool = request.pool or card.pool
-    depth, context_size = request.depth or card.depth, request.context_size or card.context_size
-    _refuse_beyond(depth, pool, measures, context_size)
+    terms = _terms(card, asked)
+    own = replace(terms, pool=request.pool or terms.pool, depth=request.depth or terms.depth)
+    context_size = request.context_size or card.context_size
+    _refuse_beyond(own, measures, context_size)
     learns = any(step.name in TRAINERS for system in systems for step in system.steps)
     if request.train_task and not learns:
         raise UsageError(f"--train-task {request.train_task} changes nothing here: no row is trained", hint=TRAINED)
-    settings = {name: {**card.settings.get(name, {}), **asked.get(name, {})} for name in {*card.settings, *asked}}
     needs = {need for measure in measures for need in measure.needs}
     labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
     scorer = _named("scorer", request.scorer, (task, training), labels)
     generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
-    used = _settable(systems, pool, learns, {task.name, training.name}) | ({"lm"} if scorer or generator else set())
+    learnt_from = own if training is task else _terms(training.card, asked)  # --pool and --depth are of the test
+    pools = {own.pool, learnt_from.pool} if learns else {own.pool}
+    trained = {step.name for system in systems for step in system.steps if step.name in TRAINERS}
+    rewards = {str(learnt_from.settings.get(name, {}).get("reward_model", "")) for name in trained}
+    used = settable(systems, pools, learns, {task.name, training.name}) | ({"lm"} if scorer or generator else set())
     _refuse_unused(asked, used)
     return Setup(
+        test=own,
+        training=learnt_from,
         split=request.split,
         limit=request.limit,
-        pool=pool,
-        depth=depth,
         context_size=context_size,
         encoder=encoder,
         scorer=scorer,
         generator=generator,
-        held_out=_held_out(request, task, {scorer, generator}),
+        held_out=_held_out(request, task, {scorer, generator} | rewards),
         baseline=baseline,
-        definition=card.definition,
         measures=measures,
         systems=systems,
         references=references,
         seeds=request.seeds,
-        settings=settings,
     )
 
 
-def trains(request: Request) -> bool:
+def trains(request: Request, card: TaskCard) -> bool:
     """Whether a row of the request is trained."""
-    names = (*request.retrievers, request.baseline or "")
+    names = (*request.retrievers, request.baseline or card.baseline)
     return any(step.partition(":")[0].strip() in TRAINERS for name in names for step in name.split(">"))
-
-
-def offline_options(setup: Setup) -> tuple[str, ...]:
-    """Options with which the same rows run without a hub: the lab's models wherever another one is named."""
-    rows = dict.fromkeys((*setup.references, *map(_offline_name, setup.systems)))
-    trained = [step.name for system in setup.systems for step in system.steps if step.name in TRAINERS]
-    options = [part for row in rows for part in ("--retriever", row)]
-    baseline = _offline_name(parse_system(setup.baseline, known=TRAINERS)) if setup.baseline not in REFERENCES else ""
-    options += ["--baseline", baseline or setup.baseline]
-    if trained or any("dense" in row.split(">") for row in rows):
-        options += ["--encoder", "lab:encoder"]
-    options += ["--scorer", "lab:lfm2"] if setup.scorer else []
-    options += ["--generator", "lab:lfm2"] if setup.generator else []
-    options += ["--held-out", "lab:llama", "--held-out", "lab:neox"] if setup.held_out else ["--held-out", "none"]
-    options += ["--pool", "document"] if setup.pool == "hard" else []
-    named = [name for name in dict.fromkeys(trained) if "reward_model" in TRAINERS[name].config.model_fields]
-    return (*options, *(part for name in named for part in ("--set", f"{name}.reward_model=lab:lfm2")))
-
-
-def _offline_name(system: System) -> str:
-    kept = [step for step in system.steps if step.name != "cross-encoder"]
-    return ">".join("dense" if step.name in ("dense", "bge") else str(step) for step in kept)
 
 
 def full_name(name: str, encoder: str) -> str:
@@ -167,16 +157,24 @@ def _measures(request: Request, task: Task) -> tuple[Measure, ...]:
     return kept
 
 
-def _refuse_beyond(depth: int, pool: str, measures: Sequence[Measure], context_size: int) -> None:
+def _terms(card: TaskCard, asked: Settings) -> Terms:
+    """A card's own terms with the user's settings over them."""
+    settings = {name: {**card.settings.get(name, {}), **asked.get(name, {})} for name in {*card.settings, *asked}}
+    return Terms(card.pool, card.depth, card.definition, settings)
+
+
+def _refuse_beyond(terms: Terms, measures: Sequence[Measure], context_size: int) -> None:
     """What looks beyond the passages that are kept would be a shorter look under a longer one's name."""
     looks = {str(measure): measure.cutoff or 0 for measure in measures}
     if any(measure.needs & WRITTEN for measure in measures):
         looks["the context"] = context_size
     who, most = max(looks.items(), key=lambda look: look[1])
-    if most > depth:
-        raise UsageError(f"{who} looks at {most} passages, and a system keeps {depth}", hint=f"--depth {most}, say")
+    if most > terms.depth:
+        raise UsageError(
+            f"{who} looks at {most} passages, and a system keeps {terms.depth}", hint=f"--depth {most}, say"
+        )
     for measure in measures:
-        if pool == "corpus" and "utilities" in measure.needs and looks[str(measure)] > LABELLED_DEPTH:
+        if terms.pool == "corpus" and "utilities" in measure.needs and looks[str(measure)] > LABELLED_DEPTH:
             raise UsageError(
                 f"{measure} looks at {measure.cutoff} passages, and out of a corpus {LABELLED_DEPTH} are labelled",
                 hint=f"a cutoff of {LABELLED_DEPTH} at most, or --pool document",
@@ -184,26 +182,26 @@ def _refuse_beyond(depth: int, pool: str, measures: Sequence[Measure], context_s
 
 
 def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool) -> str:
-    """The model for a role: what was asked for, else what the first card says that has answers; "" if not needed."""
+    """The model for a role: as asked, else that of the first task with answers that names one; "" if not needed."""
     if not needed:
         if asked:
             raise UsageError(
                 f"--{role} {asked} changes nothing here: no row or measure needs a {role}", hint="leave it out"
             )
         return ""
-    named = asked or next((getattr(each.card, role) for each in tasks if each.has_answers), None)
+    named = asked or next((spec for each in tasks if each.has_answers and (spec := getattr(each.card, role))), None)
     if named is None:
         raise NotPossible(f"the card of {tasks[0].name} names no {role}", hint=f"give --{role}, e.g. --{role} lab:lfm2")
     return str(named)
 
 
 def _held_out(request: Request, task: Task, own: Container[str]) -> tuple[str, ...]:
-    """Language models that judge beside the scorer and the generator; of the card's, those that are neither."""
+    """Language models that judge beside `own`, which score, write or teach; of the card's, the others."""
     if request.held_out is None:
         return tuple(spec for spec in task.card.held_out if spec not in own) if task.has_answers else ()
     taken = next((spec for spec in request.held_out if spec in own), None)
     if taken is not None:
-        raise UsageError(f"--held-out {taken} is the scorer or generator itself", hint="hold out another model")
+        raise UsageError(f"--held-out {taken} scores, writes or teaches here itself", hint="hold out another model")
     if request.held_out and not task.has_answers:
         raise NotPossible(
             f"--held-out {request.held_out[0]} has nothing to judge: the task {task.name} has no answers",
@@ -212,12 +210,12 @@ def _held_out(request: Request, task: Task, own: Container[str]) -> tuple[str, .
     return request.held_out
 
 
-def _settable(systems: Iterable[System], pool: str, learns: bool, tasks: Iterable[str]) -> set[str]:
+def settable(systems: Iterable[System], pools: Container[str], learns: bool, tasks: Iterable[str]) -> set[str]:
     """The components whose options some row reads."""
     used = {step.name for system in systems for step in system.steps} | set(tasks)
     if learns:
         used |= {"training", "dense"}  # candidates for training are what the untrained encoder ranks
-    if pool == "hard":
+    if "hard" in pools:
         used |= {"hard", "dense", "cross-encoder"}
     return used
 

@@ -17,10 +17,13 @@ from uae_bench.store import Artifact, Json, Key, Store, write_atomically
 Produce = Callable[[Path, Mapping[str, Artifact]], Mapping[str, Json]]
 Status = Literal["hit", "miss", "waits"]
 
+BYTES_PER_TOKEN = 4
+"""A rule of thumb for English, used in estimates only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a step is expected to cost: language-model calls and prompt tokens (roughly four bytes to a token)."""
+    """What a step is expected to cost: language-model calls and prompt tokens."""
 
     calls: int
     tokens: int

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 from uae_bench.errors import UnknownName, UsageError
-from uae_bench.records import RetrievalView, Run
 from uae_bench.registry import nearest
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.component import Reranker, Resources, Retriever, Settings, Shape
+
+_NOTHING: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,42 +75,24 @@ def _parse_step(part: str, text: str, trained: frozenset[str]) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A built system. It is a retriever: with rerankers, each step keeps `depth` passages."""
+    """A built system: a first stage, then rerankers; each step keeps the same number of passages."""
 
     name: str
     first: Retriever
     rerankers: tuple[Reranker, ...]
 
-    def retrieve(self, view: RetrievalView, *, depth: int) -> Run:
-        """The last step's run, under the system's name.
 
-        Raises:
-            BadInput, UsageError, ModelUnavailable: as its steps.
-        """
-        run = self.first.retrieve(view, depth=depth)
-        for reranker in self.rerankers:
-            run = reranker.rerank(view, run, depth=depth)
-        return replace(run, system=self.name)
-
-
-def build_chain(system: System, configs: Mapping[str, Settings], resources: Resources) -> Chain:
+def build_chain(
+    system: System, configs: Mapping[str, Settings], resources: Resources, trained: Mapping[str, Path] = _NOTHING
+) -> Chain:
     """The system ready to run; `configs` holds a configuration per component name, defaults where there is none.
 
-    Nothing is loaded yet: a model loads when the first view comes.
+    `trained` holds the folder of every bi-encoder that was trained under a name. Nothing is loaded yet: a model loads
+    when the first view comes.
     """
-    built = [RETRIEVERS[step.name].build(step.argument, config_of(step, configs), resources) for step in system.steps]
+    built = []
+    for step in system.steps:
+        component = RETRIEVERS["dense" if step.name in trained else step.name]
+        argument = str(trained[step.name]) if step.name in trained else step.argument
+        built.append(component.build(argument, configs.get(step.name) or component.config(), resources))
     return Chain(system.name, built[0], tuple(built[1:]))
-
-
-def config_of(step: Step, configs: Mapping[str, Settings]) -> Settings:
-    """A step's configuration: the one given for its component, else that component's defaults."""
-    return configs.get(step.name) or RETRIEVERS[step.name].config()
-
-
-def step_identity(step: Step, configs: Mapping[str, Settings]) -> Mapping[str, str]:
-    """The models behind a step, by digest, without loading them.
-
-    Raises:
-        ModelUnavailable, BadInput: the step's model is not there or not usable.
-    """
-    return RETRIEVERS[step.name].identity(step.argument, config_of(step, configs))

@@ -18,7 +18,7 @@ from uae_bench.registry import Registry, nearest
 
 PoolKind = Literal["document", "corpus", "hard"]
 Use = Literal["train", "dev", "test"]
-Definition = Literal["log-ratio", "inverse-perplexity", "perplexity-reduction"]
+Definition = Literal["log-ratio", "inverse-perplexity", "perplexity-reduction", "nats-per-byte"]
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHECKOUT = Path(__file__).parents[2] / "tasks"
@@ -60,7 +60,7 @@ class TaskCard(CardModel):
     name: also the folder of its results. data: a file or folder, relative to the card; `obtain` tells a user where to
     get it when it may not be redistributed. files: role -> file, roles as the reader names them. options: the reader's
     own. pool, depth, context_size, encoder, scorer, generator, held_out, baseline, measures: defaults of a run.
-    definition: which utility (methods: log-ratio in nats per token, inverse perplexity, perplexity reduction).
+    definition: which utility: log-ratio in nats per token, inverse perplexity, perplexity reduction, or nats per byte.
     split_seed: of the split by document hash, where the files (or the lab) assign no splits.
     settings: component -> option -> value, e.g. a trainer's size that suits the card's encoder; --set goes before it.
     """

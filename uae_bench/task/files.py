@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import quote
 
-from uae_bench.errors import BadInput
+from uae_bench.errors import BadInput, DataUnavailable
 from uae_bench.task.card import FileCard, TaskCard
 from uae_bench.task.readers.raw import Reader
 from uae_bench.task.reading import unreadable
@@ -18,7 +18,8 @@ def locate_files(card: TaskCard, reader: Reader, data: Path | None) -> dict[str,
     """Role -> file: from `data` (a file or folder), else from the card's own `data`, else from the Hub.
 
     Raises:
-        BadInput: nothing there that the reader knows, the Hub cannot be reached, or a file differs from its sha256.
+        BadInput: nothing there that the reader knows, or a file differs from its sha256.
+        DataUnavailable: nothing is on disk and the Hub gives nothing.
     """
     if not reader.needs_files:
         return {}
@@ -38,7 +39,8 @@ def find(data: Path, reader: Reader) -> dict[str, Path]:
     if data.is_file():
         return {"data": data}
     if not data.is_dir():
-        raise BadInput(f"there is no file or folder {data}", hint="check the path given with --data or in the card")
+        hint = "check the path given with --data (--train-data) or in the card"
+        raise BadInput(f"there is no file or folder {data}", hint=hint)
     found: dict[str, Path] = {}
     for role, patterns in reader.layout.items():
         matches = _first_match(data, patterns)
@@ -88,7 +90,8 @@ def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
     """A Hub file's local copy, downloaded by `datasets` where it is not kept yet, and checked against its sha256.
 
     Raises:
-        BadInput: the Hub does not answer within seconds or has no such file, or the file is not the pinned one.
+        DataUnavailable: the Hub does not answer within seconds, or has no such file.
+        BadInput: the file is not the pinned one.
     """
     path = _kept(file)
     if path is None:
@@ -104,7 +107,7 @@ def hub_commit(card: TaskCard, role: str, file: FileCard) -> str:
     One request before any download: `datasets` takes seconds to import and then waits twice as long for an answer.
 
     Raises:
-        BadInput: the Hub does not answer within seconds, or knows no such repository or revision.
+        DataUnavailable: the Hub does not answer within seconds, or knows no such repository or revision.
     """
     from huggingface_hub import HfApi
 
@@ -118,7 +121,7 @@ def hub_commit(card: TaskCard, role: str, file: FileCard) -> str:
 def _fetch_all(card: TaskCard) -> dict[str, Path]:
     remote = {role: file for role, file in card.files.items() if file.repo}
     if not remote:
-        raise BadInput(f"task {card.name} needs its data on disk", hint=_obtain(card))
+        raise DataUnavailable(f"task {card.name} needs its data on disk", hint=_obtain(card))
     return {role: fetch(card, role, file) for role, file in remote.items()}
 
 
@@ -144,9 +147,9 @@ def _obtain(card: TaskCard) -> str:
     return f"name a copy on disk with --data PATH{f'; {card.obtain}' if card.obtain else ''}"
 
 
-def _no_copy(card: TaskCard, role: str, file: FileCard, error: Exception) -> BadInput:
+def _no_copy(card: TaskCard, role: str, file: FileCard, error: Exception) -> DataUnavailable:
     what = f"{file.repo}/{file.path} ({role}) is not on this machine and the Hub gives no copy: {_first_line(error)}"
-    return BadInput(f"task {card.name}: {what}", hint=_obtain(card))
+    return DataUnavailable(f"task {card.name}: {what}", hint=_obtain(card))
 
 
 def _first_match(folder: Path, patterns: tuple[str, ...]) -> list[Path]:

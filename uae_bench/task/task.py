@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from uae_bench.task.readers.raw import Note, RawTask
 from uae_bench.task.splitting import DEFAULT_SHARES, draw_splits
 
 Pools = Mapping[str, tuple[str, ...]] | None
+_NUMBER = re.compile(r"(\d+)")
 _NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 
 
@@ -230,6 +232,18 @@ def assembled(card: TaskCard, raw: RawTask) -> Task:
         qrels={key: dict(sorted(raw.qrels[key].items())) for key in sorted(raw.qrels)},
         notes=tuple(notes),
     )
+
+
+def reading_order(passages: Iterable[str]) -> list[str]:
+    """Passage ids as their documents are read: readers number them, and `paper#2` comes before `paper#10`.
+
+    A function of the ids alone. The order of a file is no part of a task's digest, and so may decide nothing.
+    """
+    return sorted(passages, key=lambda passage: ([*map(_numbered, _NUMBER.split(passage))], passage))
+
+
+def _numbered(part: str) -> tuple[int, str]:
+    return (int(part), "") if part.isdecimal() else (-1, part)
 
 
 def content_digest(task: Task) -> str:

@@ -1,0 +1,146 @@
+"""Stages utility and train: what passages are worth to a language model, and a retriever that learns it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from uae_bench import pipeline, runs
+from uae_bench.encoder_source import encoder_identity
+from uae_bench.experiment.bench import COUNTS, RUN, UTILITIES, Bench
+from uae_bench.experiment.retrieving import read_pools
+from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
+from uae_bench.lm.spec import LmSpec
+from uae_bench.store import Artifact, Json, canonical_json, digest_of
+from uae_bench.systems.trainer import Trainer
+from uae_bench.utility import utilities
+
+LABELLED_DEPTH = 10
+"""How much of a run is labelled where the pool is the whole corpus; no utility measure of a card looks further."""
+
+
+class Training(BaseModel):
+    """What `--set training.…` may set: `permute_utilities` is the control, in which they are dealt anew per query."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    permute_utilities: bool = False
+
+
+def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without: Mapping[str, Step]) -> Step:
+    """Stage utility: likelihoods of the answers with each passage of `sources` (pools or runs) and with none.
+
+    Of a run the first `LABELLED_DEPTH` passages count, and the marked evidence is always labelled. What the labels
+    in `without` hold already is left out.
+    """
+    identity = spec.identity(bench.models.dtype)
+
+    def candidates(inputs: Mapping[str, Artifact]) -> dict[str, list[str]]:
+        labelled = [row for role in without for row in runs.read_utilities(inputs[role].folder / UTILITIES)]
+        known = {(row.query, row.passage) for row in labelled}
+        found = {query.id: dict.fromkeys(sorted(bench.task.evidence(query.id))) for query in bench.queries}
+        for role in sources:
+            for query, passages in _passages_of(inputs[role]).items():
+                found[query].update(dict.fromkeys(passages))
+        return {query: [p for p in sorted(row) if (query, p) not in known] for query, row in found.items()}
+
+    def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        labelled = pipeline.label(
+            bench.models.get(spec),
+            bench.task,
+            candidates(inputs),
+            template=spec.prompt,
+            model=identity,
+            calls=bench.calls,
+            progress=bench.resources.progress,
+        )
+        runs.write_utilities(labelled.rows, folder / UTILITIES)
+        (folder / COUNTS).write_text(canonical_json(asdict(labelled.counts)))
+        return {"tokens": labelled.counts.tokens, "work": digest_of(dict(identity))}
+
+    return Step(
+        "utility",
+        f"label {bench.label} with {spec.text}",
+        {"depth": LABELLED_DEPTH, **bench.scope},
+        {**bench.facts, "lm": digest_of(dict(identity)), "prompt": spec.prompt.digest},
+        produce,
+        {**sources, **without},
+        estimate=lambda: _labelling_cost(bench, sources),
+        work=digest_of(dict(identity)),
+    )
+
+
+def _labelling_cost(bench: Bench, sources: Mapping[str, Step]) -> Estimate:
+    """Every candidate of every query with every answer, shared prefixes not yet taken off."""
+    whole = any(step.stage == "pool" for step in sources.values())
+    passages = bench.task.passages
+    mean_bytes = sum(len(passage.text) for passage in passages.values()) / len(passages)
+    calls, tokens = 0, 0.0
+    for query in bench.queries:
+        document = bench.task.documents.get(query.document_id or "", ())
+        count = len(document) if whole and document else LABELLED_DEPTH
+        answers = bench.task.answerable(query.id)
+        calls += (count + 1) * len(answers)
+        tokens += sum(count * (mean_bytes + len(query.text) + len(answer.text)) for answer in answers)
+    return Estimate(calls, round(tokens / BYTES_PER_TOKEN))
+
+
+def _passages_of(artifact: Artifact) -> Mapping[str, Sequence[str]]:
+    """The passages per query of a pool, or the first of a run."""
+    if artifact.key.stage == "pool":
+        return read_pools(artifact) or {}
+    run = runs.read_run(artifact.folder / RUN)
+    return {query: ranking.passages[:LABELLED_DEPTH] for query, ranking in run.rankings.items()}
+
+
+def train_step(
+    bench: Bench,
+    trainer: Trainer,
+    options: BaseModel,
+    encoder: str,
+    seed: int,
+    definition: str,
+    candidates: Step,
+    labels: Step | None,
+    training: Training,
+    scorer: str,
+) -> Step:
+    """Stage train: a model directory from the training splits' candidates and utilities; dev chooses the checkpoint.
+
+    Task, licence and `scorer` stand in the model's card.
+    """
+    splits = bench.task.splits
+    provenance = {"task": bench.task.name, "license": bench.task.card.license, "scorer": scorer}
+    train = [query.id for split in bench.splits if splits[split].use == "train" for query in bench.of(split)]
+    dev = [query.id for split in bench.splits if splits[split].use == "dev" for query in bench.of(split)]
+
+    def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        gains = utilities(runs.read_utilities(inputs["labels"].folder / UTILITIES), definition) if labels else {}
+        if training.permute_utilities:
+            gains = pipeline.permuted(gains, seed)
+        run = runs.read_run(inputs["candidates"].folder / RUN)
+        data = pipeline.training_set(bench.task, train, dev, run, gains, definition=definition, provenance=provenance)
+        bench.models.close()  # its memory is the trainer's now
+        pipeline.train(trainer, data, options, encoder, seed, folder, bench.running())
+        return {}
+
+    return Step(
+        "train",
+        f"train {trainer.name} (seed {seed}) on {bench.label}",
+        {
+            "trainer": trainer.name,
+            "version": trainer.version,
+            "options": options.model_dump(mode="json"),
+            "seed": seed,
+            "definition": definition,
+            "training": training.model_dump(),
+            "provenance": provenance,
+            **bench.scope,
+        },
+        {**bench.facts, "encoder": digest_of(dict(encoder_identity(encoder))), **trainer.identity(options)},
+        produce,
+        {"candidates": candidates, **({"labels": labels} if labels else {})},
+    )

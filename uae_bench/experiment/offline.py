@@ -1,0 +1,80 @@
+"""What to run instead where a model or a task's files cannot be reached: the same rows with what ships, as fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from uae_bench.experiment.request import Request
+from uae_bench.experiment.setup import Setup, full_name, settable
+from uae_bench.references import REFERENCES
+from uae_bench.retrieval.chain import parse_system
+from uae_bench.systems import TRAINERS
+from uae_bench.task.card import load_card
+
+LAB, ENCODER, LANGUAGE_MODEL = "lab", "lab:encoder", "lab:lfm2"
+HELD_OUT = ("lab:llama", "lab:neox")
+BI_ENCODERS = ("dense", "bge", "minilm")
+
+
+def without_models(asked: Request, setup: Setup, task: str, training: str) -> dict[str, Any]:
+    """The request with the lab's models wherever others are named, for the task and the one that is trained on."""
+    systems = [_without_hub(system.name) for system in setup.systems]
+    fields = _given(asked) | {
+        "retrievers": tuple(dict.fromkeys((*setup.references, *systems))),
+        "baseline": _without_hub(setup.baseline),
+        "encoder": ENCODER,
+        "held_out": HELD_OUT if setup.held_out else (),
+    }
+    fields |= {role: LANGUAGE_MODEL for role in ("scorer", "generator") if getattr(setup, role)}
+    if setup.test.pool == "hard":
+        fields["pool"] = "document"
+    settings = _settings(asked, systems, (task, training))
+    learn = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
+    readers = [name for name in sorted(learn) if "reward_model" in TRAINERS[name].config.model_fields]
+    settings |= {f"{name}.reward_model": LANGUAGE_MODEL for name in readers}
+    if learn and setup.training.pool == "hard":
+        settings[f"{training}.pool"] = "document"
+    return {**fields, "settings": settings}
+
+
+def on_the_lab(asked: Request) -> dict[str, Any]:
+    """The request on the lab and with its models, for tasks whose files are out of reach."""
+    lab = load_card(LAB)
+    systems = [_without_hub(name) for name in asked.retrievers]
+    fields = _given(asked) | {"tasks": (LAB,), "retrievers": tuple(dict.fromkeys(systems))}
+    for field in ("train_task", "encoder", "scorer", "generator", "depth", "context_size"):
+        fields.pop(field, None)  # what suits the other task; the lab's card has its own
+    if asked.held_out:
+        fields.pop("held_out")
+    if asked.baseline:
+        fields["baseline"] = _without_hub(asked.baseline)
+    if asked.split not in (*lab.splits, "all"):
+        fields.pop("split")
+    if asked.pool == "hard":
+        fields.pop("pool")
+    if asked.measures:  # the lab may keep too few passages for them
+        fields["depth"] = asked.depth or max(load_card(task).depth for task in asked.tasks)
+    return {**fields, "settings": _settings(asked, [*systems, fields.get("baseline", lab.baseline)], (LAB,))}
+
+
+def _given(asked: Request) -> dict[str, Any]:
+    return asked.model_dump(exclude_defaults=True)
+
+
+def _settings(asked: Request, names: Sequence[str], tasks: Iterable[str]) -> dict[str, Any]:
+    """The settings that these systems still read; reward models are named anew."""
+    systems = [parse_system(full_name(name, ENCODER), known=TRAINERS) for name in names if name not in REFERENCES]
+    learns = any(step.name in TRAINERS for system in systems for step in system.steps)
+    used = settable(systems, {"document"}, learns, tasks) | {"lm"}
+    kept = {key: value for key, value in asked.settings.items() if key.partition(".")[0] in used}
+    return {key: value for key, value in kept.items() if not key.endswith(".reward_model")}
+
+
+def _without_hub(name: str) -> str:
+    """A system with the lab's encoder in the place of others, and without cross-encoders; references as they are."""
+    if name in REFERENCES:
+        return name
+    steps = parse_system(full_name(name, ENCODER), known=TRAINERS).steps
+    kept = [step for step in steps if step.name != "cross-encoder"]
+    return ">".join("dense" if step.name in BI_ENCODERS else str(step) for step in kept)
