@@ -29,8 +29,8 @@ ANSWER_MEASURES = (
     "Success@1", "Success@5", "R@5", "nDCG@10", "AP", "RR", "ExpUtil@1", "uNDCG@10", "TokenF1", "EM", "Lift", "Harm",
 )  # fmt: skip
 LAPTOP_SETTINGS = {
-    "uae": {"mode": "adapter", "reward_model": "encoder"},
-    "infonce": {"mode": "adapter", "reward_model": "encoder"},
+    "uae": {"mode": "adapter", "reward_model": "lab:lfm2"},
+    "infonce": {"mode": "adapter", "reward_model": "lab:lfm2"},
     "uae-direct": {"mode": "adapter"},
 }
 """Trains within minutes on two cores with no model but the encoder; the trainers' own defaults are the paper's."""
