@@ -156,6 +156,7 @@ class Store:
         for folder in folders:
             verified_manifest(folder)
         with explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
             archive.pack(self.root / "artifacts", folders, path)
 
     def import_(self, path: Path) -> list[Entry]:
