@@ -26,9 +26,7 @@ OFFLINE = "the same command without this reranker"
 class CrossEncoderSettings(Settings):
     """How pairs are read."""
 
-    max_length: int | None = Field(
-        default=None, ge=8, description="tokens of query and passage together; unset: the model's"
-    )
+    max_length: int | None = Field(default=None, ge=8, description="tokens of a pair that are read; unset: the model's")
     batch: int = Field(default=32, ge=1, description="pairs per pass")
 
 
