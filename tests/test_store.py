@@ -371,6 +371,14 @@ def test_write_atomically_replaces_whole_and_survives_a_torn_predecessor(tmp_pat
 # --- what is there, why not, and away with it
 
 
+def test_why_spells_out_a_few_differences_changed_values_first(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.make(key(a=1, b=1, c=1, depth=1), write_two_files)
+    why = store.why(key(e=1, f=1, depth=2))
+    assert why.startswith("miss because config.depth changed 1→2, config.a is gone (was 1), config.b is gone (was 1), ")
+    assert ", 3 more differences since retrieve/" in why
+
+
 def test_why_names_the_nearest_difference(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.make(key(depth=10, k1=1.2), write_two_files)

@@ -224,17 +224,40 @@ def test_a_key_that_the_store_does_not_hold_is_refused(tmp_path: Path, arguments
     call("cache", *arguments, "--store", tmp_path / "store").refused(2, "cache ls")
 
 
+def test_the_store_says_what_an_artifact_is_of_and_an_archive_gets_its_folder(tmp_path: Path) -> None:
+    assert call("run", "-t", parts.write_task(tmp_path), "-r", "random", *where(tmp_path)).code == 0
+    listed = [" ".join(line.split()) for line in call("cache", "ls", "--store", tmp_path / "store").out.splitlines()]
+    assert any(line.startswith("retrieve random · test ") for line in listed)
+    archive = tmp_path / "new" / "pools.tar"
+    said = call("export", archive, "--stage", "pool", "--store", tmp_path / "store").out
+    assert said.split() == ["1", "artifact", "in", str(archive)]
+
+
+@pytest.mark.parametrize("file", ["nowhere.trec", "."])
+def test_a_run_that_cannot_be_read_is_named(tmp_path: Path, file: str) -> None:
+    card = parts.write_task(tmp_path)
+    call("import", "run", tmp_path / file, "--name", "mine", "-t", card, *where(tmp_path)).refused(1, "cannot be read")
+
+
 def test_nothing_to_export_is_said(tmp_path: Path) -> None:
     call("export", tmp_path / "all.tar", "--store", tmp_path / "store").refused(2, "nothing to export")
 
 
-@pytest.mark.parametrize("name", ["uae", "bm25", "tiny.toml", "nDCG", "oracle-utility", "lab"])
+@pytest.mark.parametrize("name", ["uae", "bm25", "tiny.toml", "nDCG", "nDCG@10", "oracle-utility", "lab", "hard", "lm"])
 def test_anything_can_be_shown_by_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parts.write_task(tmp_path)
     monkeypatch.chdir(tmp_path)
     outcome = call("show", name)
     assert outcome.code == 0, outcome.err
     assert outcome.out.strip()
+
+
+def test_options_are_shown_as_one_sets_them_with_what_they_do() -> None:
+    shown = " ".join(call("show", "bm25").out.split())
+    assert "--set bm25.b=0.75 0 ignores a passage's length" in shown
+    assert "--set bm25.stemmer=english english: Snowball's (english or none)" in shown
+    assert "--set lab.seed=100" in call("show", "lab").out
+    assert "TokenF1(context=…) retrieved or none or gold" in " ".join(call("show", "TokenF1").out.split())
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

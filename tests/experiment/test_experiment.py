@@ -303,6 +303,13 @@ def test_a_setting_under_a_tasks_name_changes_its_card(tmp_path: Path) -> None:
     assert experiment.plans[0].setup.test.depth == 30
 
 
+def test_one_of_several_tasks_can_be_set_by_its_name(tmp_path: Path) -> None:
+    cards = tuple(str(parts.write_task(tmp_path / name, name=name)) for name in ("one", "other"))
+    asked = {"tasks": cards, "settings": {"other.depth": 30}}
+    plans = Experiment.prepare(asked, store=tmp_path / "store").plans
+    assert [plan.setup.test.depth for plan in plans] == [10, 30]
+
+
 def test_two_tasks_of_one_name_or_one_folder_for_several_are_refused(tmp_path: Path) -> None:
     cards = tuple(str(parts.write_task(tmp_path / name)) for name in ("one", "two"))
     with pytest.raises(UsageError, match="called tiny"):

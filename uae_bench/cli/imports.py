@@ -10,6 +10,7 @@ import typer
 from uae_bench.cli.arguments import DEFAULT_STORE, StoreFolder, experiment, fields, output, with_options
 from uae_bench.cli.outcome import out
 from uae_bench.cli.run import print_run
+from uae_bench.cli.tables import counted
 from uae_bench.store import Store
 
 app = typer.Typer(help="Rows made elsewhere, and artifacts of another machine.", no_args_is_help=True)
@@ -62,7 +63,7 @@ def import_artifacts(
 ) -> None:
     """Take over the artifacts of an archive, each verified by its hash."""
     found = Store(store).import_(archive)
-    out.print(f"{len(found)} artifacts imported", highlight=False)
+    out.print(f"{counted(len(found), 'artifact')} imported", highlight=False)
 
 
 def add_to(parent: typer.Typer) -> None:

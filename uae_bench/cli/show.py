@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +15,12 @@ from uae_bench.cli.tables import print_fields, print_rows
 from uae_bench.errors import UnknownName
 from uae_bench.registry import nearest
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from uae_bench.metrics.measure import Family
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
 EXAMPLES = """\
 Examples:
 
@@ -42,57 +50,113 @@ def list_names(kind: Annotated[Kind | None, typer.Argument(help="One kind only."
         print_rows(out, title, columns, rows)
 
 
-def show(name: Annotated[str, typer.Argument(help="A task, retriever, trainer or measure.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A task, retriever, trainer, measure, or hard, training, lm.")],
+) -> None:
     """One thing by name: what it is, its options and their defaults."""
     from uae_bench.metrics import MEASURES
     from uae_bench.references import REFERENCES
     from uae_bench.retrieval import RETRIEVERS
     from uae_bench.systems import TRAINERS
-    from uae_bench.task.card import card_names, load_card
+    from uae_bench.task.card import card_names
 
     if name in TRAINERS:
         _show_trainer(name)
     elif name in RETRIEVERS:
         component = RETRIEVERS[name]
-        takes = f"{name}:{component.argument.upper()}" if component.argument else name
-        print_fields(out, {"retriever": takes, "shapes": ", ".join(component.shapes)})
-        _show_options(name, component.config.model_json_schema()["properties"])
+        after = {"after the colon": component.argument} if component.argument else {}
+        print_fields(out, {"retriever": _typed(name), **after, "shapes": ", ".join(component.shapes)})
+        _show_options(name, component.config)
     elif name in REFERENCES:
         print_fields(out, {"reference": name, "what": REFERENCES[name].summary})
-    elif name in MEASURES:
-        family = MEASURES[name]
-        low, high = family.bounds
-        needs = ", ".join(sorted(family.needs))
-        print_fields(out, {"measure": name, "what": family.summary, "range": f"{low:g} to {high:g}", "needs": needs})
+    elif _family(name) in MEASURES:
+        _show_measure(MEASURES[_family(name)])
     elif name in card_names() or name.endswith(".toml"):
-        card = load_card(name).model_dump(mode="json", exclude_defaults=True)
-        print_fields(out, {key: _plain(value) for key, value in card.items()})
+        _show_task(name)
+    elif name in _shared():
+        print_fields(out, {name: str(_shared()[name].__doc__)})
+        _show_options(name, _shared()[name])
     else:
-        known = [*TRAINERS, *RETRIEVERS, *REFERENCES, *MEASURES, *card_names()]
+        known = [*TRAINERS, *RETRIEVERS, *REFERENCES, *MEASURES, *card_names(), *_shared()]
         raise UnknownName(f"nothing is called {name!r}", hint=nearest(name, known))
+
+
+def _shared() -> Mapping[str, type[BaseModel]]:
+    """Options that belong to no single retriever or trainer."""
+    from uae_bench.experiment.learning import Training
+    from uae_bench.experiment.models import Precision
+    from uae_bench.experiment.retrieving import HardPool
+
+    return {"hard": HardPool, "training": Training, "lm": Precision}
 
 
 def _show_trainer(name: str) -> None:
     from uae_bench.systems import TRAINERS
 
     trainer = TRAINERS[name]
-    print_fields(out, {"trained system": name, "needs": trainer.needs, "options": "--set NAME.option=value"})
+    print_fields(out, {"trained system": name, "needs": trainer.needs, "options": f"--set {name}.OPTION=VALUE"})
     out.print(Path(trainer.defaults).read_text(encoding="utf-8"), highlight=False, markup=False)
 
 
-def _show_options(name: str, properties: dict[str, Any]) -> None:
-    for option, schema in properties.items():
-        default = schema.get("default")
-        about = schema.get("description", "")
-        out.print(f"  --set {name}.{option}={_plain(default)}  {about}", highlight=False, markup=False)
+def _family(name: str) -> str:
+    """`nDCG` of `nDCG@10`, `TokenF1` of `TokenF1(context=gold)`."""
+    return name.partition("@")[0].partition("(")[0]
+
+
+def _show_measure(family: Family) -> None:
+    low, high = family.bounds
+    cutoff = {"required": "@K", "optional": "[@K]", "none": ""}[family.cutoff]
+    options = {f"{family.name}({option}=…)": " or ".join(choices) for option, choices in family.options.items()}
+    told = {"measure": family.name + cutoff, **options, "what": family.summary, "range": f"{low:g} to {high:g}"}
+    print_fields(out, {**told, "needs": ", ".join(sorted(family.needs))})
+
+
+def _show_task(name: str) -> None:
+    from uae_bench.task.card import load_card
+    from uae_bench.task.readers import READERS
+
+    card = load_card(name)
+    told = card.model_dump(mode="json", exclude_defaults=True)
+    print_fields(out, {key: _plain(value) for key, value in _flat(told, "").items()})
+    _show_options(card.name, READERS[card.reader].options, card.options)
+
+
+def _show_options(name: str, options: type[BaseModel], chosen: Mapping[str, object] = NOTHING) -> None:
+    """Each option as one sets it, with its default (or what a card has chosen) and what it does."""
+    properties = options.model_json_schema()["properties"]
+    print_fields(
+        out,
+        {
+            f"  --set {name}.{option}={_plain(chosen.get(option, about.get('default')))}": _about(about)
+            for option, about in properties.items()
+        },
+    )
+
+
+def _about(schema: Mapping[str, Any]) -> str:
+    choices = f"({' or '.join(map(str, schema['enum']))})" if "enum" in schema else ""
+    return " ".join(filter(None, (schema.get("description"), choices)))
+
+
+def _flat(table: Mapping[str, Any], above: str) -> dict[str, Any]:
+    """Tables within tables under dotted keys, as `--set TASK.splits.dev.share=0.2` names them."""
+    rows: dict[str, Any] = {}
+    for key, value in table.items():
+        rows |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return rows
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
-    return "the model's own" if value is None else str(value)
+    return "unset" if value is None else str(value)
+
+
+def _typed(name: str) -> str:
+    """A retriever as one types it."""
+    from uae_bench.retrieval import RETRIEVERS
+
+    return f"{name}:NAME" if RETRIEVERS[name].argument else name
 
 
 def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
@@ -124,7 +188,8 @@ def _retrievers() -> list[list[str]]:
     for name in RETRIEVERS:
         component = RETRIEVERS[name]
         shapes = " or ".join("first stage" if shape == "Q->R" else "reranker" for shape in component.shapes)
-        rows.append([f"{name}:{component.argument.upper()}" if component.argument else name, shapes])
+        after = f"; after the colon {component.argument}" if component.argument else ""
+        rows.append([_typed(name), shapes + after])
     rows += [[name, "trained here, then a first stage or reranker"] for name in TRAINERS]
     return rows + [[name, f"reference row: {REFERENCES[name].summary}"] for name in REFERENCES]
 

@@ -12,20 +12,22 @@ import typer
 
 from uae_bench.cli import arguments as arg
 from uae_bench.cli.outcome import out
-from uae_bench.cli.tables import print_rows
+from uae_bench.cli.tables import counted, print_rows
 from uae_bench.errors import UsageError
-from uae_bench.store import Store
+from uae_bench.store import Entry, Store
 
 cache = typer.Typer(help="The store: what is kept, why it hits or misses, and how to free space.", no_args_is_help=True)
 
 Digest = Annotated[str, typer.Argument(help="A key's digest, or its beginning, as `cache ls` shows it.")]
 SECONDS_PER_DAY = 86_400
 MEBIBYTE = 2**20
+NAMING = ("system", "reference", "imported", "trainer", "kind", "context", "baseline")
+"""What in a key's config says what the artifact is."""
 
 
 @cache.command()
 def ls(store: arg.StoreFolder = arg.DEFAULT_STORE, as_json: arg.AsJson = False) -> None:
-    """Every artifact: stage, key, size, age, and what it was made from."""
+    """Every artifact: stage, what it was made of, key, size, last use, and whether it is whole."""
     entries = Store(store).entries()
     if as_json:
         rows = [{"stage": one.stage, "key": one.digest, "bytes": one.bytes, "fault": one.fault} for one in entries]
@@ -33,10 +35,17 @@ def ls(store: arg.StoreFolder = arg.DEFAULT_STORE, as_json: arg.AsJson = False) 
         return
     print_rows(
         out,
-        f"{len(entries)} artifacts, {sum(one.bytes for one in entries) / MEBIBYTE:.1f} MiB in {store}",
-        ("stage", "key", "KiB", "last used", "state"),
+        f"{counted(len(entries), 'artifact')}, {sum(one.bytes for one in entries) / MEBIBYTE:.1f} MiB in {store}",
+        ("stage", "of", "key", "KiB", "last used", "state"),
         [
-            [one.stage, one.digest[:12], f"{one.bytes / 1024:,.0f}", _when(one.last_used), one.fault or "whole"]
+            [
+                one.stage,
+                _of(one),
+                one.digest[:12],
+                f"{one.bytes / 1024:,.0f}",
+                _when(one.last_used),
+                one.fault or "whole",
+            ]
             for one in entries
         ],
     )
@@ -79,7 +88,17 @@ def export(
     if not chosen:
         raise UsageError(f"nothing to export in {store}", hint="uae-bench cache ls shows what there is")
     kept.export(chosen, archive)
-    out.print(f"{len(chosen)} artifacts in {archive}", highlight=False, soft_wrap=True)
+    out.print(f"{counted(len(chosen), 'artifact')} in {archive}", highlight=False, soft_wrap=True)
+
+
+def _of(entry: Entry) -> str:
+    """What an artifact is of, as far as its key says: a system, a kind of pool, a context ... and the splits."""
+    config = entry.key["config"] if entry.key else {}
+    if not isinstance(config, dict):
+        return ""
+    splits = config.get("splits")
+    named = [str(config[name]) for name in NAMING if name in config]
+    return " · ".join([*named, *(["+".join(map(str, splits))] if isinstance(splits, list) else [])])
 
 
 def _when(seconds: float) -> str:

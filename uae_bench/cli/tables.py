@@ -83,7 +83,7 @@ def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], b
     lines = []
     untested = next((one.why for one in comparisons if one.why), "")
     if untested:
-        lines.append(f"not tested: {untested}")
+        lines.append(f"not tested: {untested.removeprefix('no test: ')}")
     elif comparisons:
         lines.append(
             f"▲▼ above or below {baseline} at p ≤ 0.05: paired sign flips clustered by document, Holm within a measure"
@@ -163,6 +163,11 @@ def print_fields(console: Console, fields: Mapping[str, str]) -> None:
     width = max((len(name) for name in fields), default=0)
     for name, value in fields.items():
         console.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(value)}", highlight=False)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _short(path: Path) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from uae_bench.cli import arguments as arg
 from uae_bench.cli.outcome import out
-from uae_bench.cli.tables import print_rows
+from uae_bench.cli.tables import counted, print_rows
 
 app = typer.Typer(help="Tasks: make a card from your own data, check it, pin its files.", no_args_is_help=True)
 
@@ -83,7 +83,7 @@ def pin(name: Name, data: arg.Data = None) -> None:
     from uae_bench.task.pin import pin_card
 
     path, card = pin_card(name, data=data)
-    out.print(f"pinned {len(card.files)} files in {path}", highlight=False, soft_wrap=True)
+    out.print(f"pinned {counted(len(card.files), 'file')} in {path}", highlight=False, soft_wrap=True)
 
 
 def add_to(parent: typer.Typer) -> None:

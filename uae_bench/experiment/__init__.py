@@ -95,15 +95,16 @@ class Experiment:
         except DataUnavailable as error:
             error.offline = {} if imports else on_the_lab(asked)  # a row made elsewhere fits its own task alone
             raise
+        names = [test.name for test in tests.values()]
         plans = []
         for name, test in tests.items():
             training = elsewhere if elsewhere is not None and trains(asked, cards[name]) else test
-            setup = resolve(asked, test, training)
+            setup = resolve(asked, test, training, names)
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
         for plan in plans:
-            _require_rows(plan, asked)
+            _require_rows(plan, asked, names)
         return cls(asked, tuple(plans), Runner(place, progress, device), models)
 
     def preview(self) -> list[PlannedStep]:
@@ -150,12 +151,12 @@ class Experiment:
         )
 
 
-def _require_rows(plan: TaskPlan, asked: Request) -> None:
+def _require_rows(plan: TaskPlan, asked: Request, tasks: Sequence[str]) -> None:
     """Every name, option and model is checked before the first stage runs."""
     try:
         _ = plan.rows
     except ModelUnavailable as error:
-        error.offline = without_models(asked, plan.setup, plan.test.task.name, plan.training.task.name)
+        error.offline = without_models(asked, plan.setup, tasks, plan.training.task.name)
         raise
 
 

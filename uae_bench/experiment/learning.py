@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench import pipeline, runs
 from uae_bench.encoder_source import encoder_identity
@@ -23,11 +23,11 @@ LABELLED_DEPTH = 10
 
 
 class Training(BaseModel):
-    """What `--set training.…` may set: `permute_utilities` is the control, in which they are dealt anew per query."""
+    """What `--set training.…` may set, of every trainer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    permute_utilities: bool = False
+    permute_utilities: bool = Field(default=False, description="the control: utilities dealt anew within each query")
 
 
 def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without: Mapping[str, Step]) -> Step:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.lm.spec import LmSpec
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Precision(BaseModel):
-    """What `--set lm.…` may set: `dtype`, float32 or bfloat16, of the language models' weights."""
+    """What `--set lm.…` may set, of every language model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="of the weights")
 
 
 class Models:

@@ -17,8 +17,8 @@ HELD_OUT = ("lab:llama", "lab:neox")
 BI_ENCODERS = ("dense", "bge", "minilm")
 
 
-def without_models(asked: Request, setup: Setup, task: str, training: str) -> dict[str, Any]:
-    """The request with the lab's models wherever others are named, for the task and the one that is trained on."""
+def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training: str) -> dict[str, Any]:
+    """The request with the lab's models wherever others are named; its tasks and the one that is trained on by name."""
     systems = [_without_hub(system.name) for system in setup.systems]
     fields = _given(asked) | {
         "retrievers": tuple(dict.fromkeys((*setup.references, *systems))),
@@ -29,7 +29,7 @@ def without_models(asked: Request, setup: Setup, task: str, training: str) -> di
     fields |= {role: LANGUAGE_MODEL for role in ("scorer", "generator") if getattr(setup, role)}
     if setup.test.pool == "hard":
         fields["pool"] = "document"
-    settings = _settings(asked, systems, (task, training))
+    settings = _settings(asked, systems, (*tasks, training))
     learn = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
     readers = [name for name in sorted(learn) if "reward_model" in TRAINERS[name].config.model_fields]
     settings |= {f"{name}.reward_model": LANGUAGE_MODEL for name in readers}

@@ -20,18 +20,19 @@ from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import System, build_chain
 from uae_bench.retrieval.component import Settings
 from uae_bench.retrieval.dense import DENSE
-from uae_bench.store import Artifact, Json, canonical_json, digest_of, file_digest
+from uae_bench.store import Artifact, Json, canonical_json, digest_of
+from uae_bench.task.files import file_digest
 from uae_bench.task.pool import hard_pools, small_pools
 from uae_bench.utility import utilities
 
 
 class HardPool(BaseModel):
-    """What `--set hard.…` may set: size of the pool and the reward model (a cross-encoder's name or folder)."""
+    """What `--set hard.…` may set, of `--pool hard`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(default=50, ge=2)
-    reward_model: str = "BAAI/bge-reranker-base"
+    size: int = Field(default=50, ge=2, description="passages in each query's pool")
+    reward_model: str = Field(default="BAAI/bge-reranker-base", description="a cross-encoder's name or folder")
 
 
 def pool_step(bench: Bench, kind: str, sources: Mapping[str, Step] | None = None, size: int = 0) -> Step:
@@ -117,7 +118,11 @@ def reference_step(bench: Bench, name: str, pools: Step, depth: int, labels: Ste
 
 
 def import_step(bench: Bench, imported: Imported, pools: Step, depth: int) -> Step:
-    """Stage retrieve for a row made elsewhere: its files enter the key by content."""
+    """Stage retrieve for a row made elsewhere: its files enter the key by content.
+
+    Raises:
+        BadInput: one of the files cannot be read.
+    """
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         run = imported.read(bench.view(read_pools(inputs["pools"])), bench.task, depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from uae_bench.errors import NotPossible, UsageError
@@ -73,8 +73,10 @@ def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting
     return tables
 
 
-def resolve(request: Request, task: Task, training: Task) -> Setup:
+def resolve(request: Request, task: Task, training: Task, others: Collection[str] = ()) -> Setup:
     """The request with the cards' defaults where it says nothing. `training` is the task that is trained on.
+
+    `others` are the names of the other tasks of the request, whose settings are no concern of this one.
 
     Raises:
         UnknownName: a system or split that does not exist.
@@ -110,7 +112,8 @@ def resolve(request: Request, task: Task, training: Task) -> Setup:
     pools = {own.pool, learnt_from.pool} if learns else {own.pool}
     trained = {step.name for system in systems for step in system.steps if step.name in TRAINERS}
     rewards = {str(learnt_from.settings.get(name, {}).get("reward_model", "")) for name in trained}
-    used = settable(systems, pools, learns, {task.name, training.name}) | ({"lm"} if scorer or generator else set())
+    used = settable(systems, pools, learns, {task.name, training.name, *others})
+    used |= {"lm"} if scorer or generator else set()
     _refuse_unused(asked, used)
     return Setup(
         test=own,

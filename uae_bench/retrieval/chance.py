@@ -15,9 +15,9 @@ from uae_bench.retrieval.ranking import Candidates
 
 
 class RandomSettings(Settings):
-    """`seed`: another seed, another draw."""
+    """The draw."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, description="another seed, another draw; --seeds sets it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ OFFLINE = "the same command without this reranker"
 
 
 class CrossEncoderSettings(Settings):
-    """`max_length` in tokens of query and passage together (None = the model's own); `batch` pairs per pass."""
+    """How pairs are read."""
 
-    max_length: int | None = Field(default=None, ge=8)
-    batch: int = Field(default=32, ge=1)
+    max_length: int | None = Field(default=None, ge=8, description="tokens of a pair that are read; unset: the model's")
+    batch: int = Field(default=32, ge=1, description="pairs per pass")
 
 
 class CrossEncoderReranker(Reranker):

@@ -30,15 +30,12 @@ RECALL_SAMPLE = 100
 
 
 class DenseSettings(Settings):
-    """What is not given is as the model's own configuration has it.
+    """What is not given is as the model's own configuration has it."""
 
-    `max_length` is in tokens; `index` searches a corpus (pools are always searched exactly).
-    """
-
-    query_prefix: str | None = None
-    passage_prefix: str | None = None
-    max_length: int | None = Field(default=None, ge=4)
-    index: IndexKind = "flat"
+    query_prefix: str | None = Field(default=None, description="text before each query; unset: the model's own")
+    passage_prefix: str | None = Field(default=None, description="text before each passage; unset: likewise")
+    max_length: int | None = Field(default=None, ge=4, description="tokens of a text that are read; unset: likewise")
+    index: IndexKind = Field(default="flat", description="how a corpus is searched; pools are always searched exactly")
 
 
 class Dense(Retriever, Reranker):

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class OkapiSettings(LexicalSettings):
     """Constants with rank-bm25's own defaults."""
 
-    k1: float = Field(default=1.5, ge=0)
-    epsilon: float = Field(default=0.25, ge=0)
+    k1: float = Field(default=1.5, ge=0, description="how long repeats of a term go on counting")
+    epsilon: float = Field(default=0.25, ge=0, description="negative idf become this share of the mean idf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ _WORD = re.compile(r"\b\w\w+\b")  # as bm25s and scikit-learn cut by default
 
 
 class LexicalSettings(Settings):
-    """`b`: 0 ignores a passage's length, 1 divides by it. `stopwords` "lucene": the 33 of its EnglishAnalyzer."""
+    """How texts become terms, and BM25's constants."""
 
-    k1: float = Field(default=1.2, ge=0)
-    b: float = Field(default=0.75, ge=0, le=1)
-    stopwords: Literal["lucene", "none"] = "lucene"
-    stemmer: Literal["english", "none"] = "english"
+    k1: float = Field(default=1.2, ge=0, description="how long repeats of a term go on counting; 0: not at all")
+    b: float = Field(default=0.75, ge=0, le=1, description="0 ignores a passage's length, 1 divides by it")
+    stopwords: Literal["lucene", "none"] = Field(default="lucene", description="lucene: the 33 of its EnglishAnalyzer")
+    stemmer: Literal["english", "none"] = Field(default="english", description="english: Snowball's")
 
 
 class Words:

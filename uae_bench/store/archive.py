@@ -43,7 +43,7 @@ def unpack(path: Path, target: Path) -> None:
             for member in tar:
                 _extract(tar, member, target, path)
     except FileNotFoundError as error:
-        raise BadInput(f"there is no archive {path}", hint="`uae-bench cache export` writes one") from error
+        raise BadInput(f"there is no archive {path}", hint="`uae-bench export` writes one") from error
     except (tarfile.TarError, EOFError) as error:
         raise BadInput(f"{path} is no whole tar archive: {error}", hint="copy it again, or export it anew") from error
 

@@ -19,6 +19,9 @@ from uae_bench.store.files import explained, lock, lock_if_free, sync
 from uae_bench.store.key import Key, differences
 from uae_bench.store.manifest import MANIFEST, fault_of, read_manifest, torn, verified_manifest, write_manifest
 
+TOLD = 3
+"""How many differences between two keys are spelled out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -123,7 +126,10 @@ class Store:
             return f"miss because no {key.stage} is stored"
         changes = {entry.digest: differences(key, Key.from_json(entry.key or {})) for entry in stored}
         nearest = min(stored, key=lambda entry: (len(changes[entry.digest]), -entry.last_used, entry.digest))
-        return f"miss because {', '.join(changes[nearest.digest])} since {key.stage}/{nearest.digest[:8]}"
+        # what has another value says more than what only one of two components has
+        told = sorted(changes[nearest.digest], key=lambda change: " changed " not in change)
+        more = [f"{len(told) - TOLD} more differences"] if len(told) > TOLD + 1 else told[TOLD:]
+        return f"miss because {', '.join([*told[:TOLD], *more])} since {key.stage}/{nearest.digest[:8]}"
 
     def gc(self, *, older_than: float | None = None, max_bytes: int | None = None) -> GcReport:
         """Remove unfinished work, torn and altered artifacts, and on request more.
@@ -156,6 +162,7 @@ class Store:
         for folder in folders:
             verified_manifest(folder)
         with explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
             archive.pack(self.root / "artifacts", folders, path)
 
     def import_(self, path: Path) -> list[Entry]:

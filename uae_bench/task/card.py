@@ -150,7 +150,7 @@ def card_path(name_or_path: str) -> Path:
         return Path(PLUGIN_CARDS[name_or_path])
     raise UnknownName(
         f"no task is called {name_or_path!r}",
-        hint=f"{nearest(name_or_path, card_names())} A card of your own: 'uae-bench task new NAME --from FILE'",
+        hint=f"{nearest(name_or_path, card_names())}; a card of your own: 'uae-bench task new NAME --from FILE'",
     )
 
 
