@@ -118,9 +118,10 @@ def test_names_from_a_record_never_leave_the_boards(tmp_path: Path) -> None:
 
 
 def test_a_command_keeps_no_path_of_somebodys_disk(tmp_path: Path) -> None:
-    command = "uae-bench run --task toy --data '/home/ada/my data/toy' --out runs"
+    command = "uae-bench run -t toy --data '/home/ada/my data/toy' --out=/tmp/runs/ --set a.b=/x/y --encoder owner/name"
     folder = write_result(tmp_path / "run", AP, measured={"command": command})
     add_results([folder], tmp_path / "boards")
     (page,) = render_boards(tmp_path / "boards")
-    assert "uae-bench run --task toy --data …/toy --out runs" in page.read_text()
+    shown = "uae-bench run -t toy --data …/toy --out=…/runs --set a.b=…/y --encoder owner/name"
+    assert shown in page.read_text()
     assert "ada" not in "".join(path.read_text() for path in (tmp_path / "boards").rglob("*.json"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -126,8 +127,12 @@ def _same_row(one: ResultRecord, other: ResultRecord) -> bool:
     )
 
 
+_ABSOLUTE = re.compile(r"^([^/]*=)?/(?:.*/)?([^/]+)/?$")
+"""A path from the root, alone or behind `--option=` or `key=`, and its last part."""
+
+
 def _published(measured: Measurements) -> str:
     """Measurements as JSON, absolute paths of the command cut to their last part: they name somebody's disk."""
-    words = (f"…/{PurePath(word).name}" if word.startswith("/") else word for word in shlex.split(measured.command))
+    words = (_ABSOLUTE.sub(r"\1…/\2", word) for word in shlex.split(measured.command))
     shown = measured.model_copy(update={"command": " ".join(shlex.quote(w) if " " in w else w for w in words)})
     return json.dumps(shown.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
