@@ -149,8 +149,8 @@ class Reader(Protocol):
         ...
 
 
-class LanguageModel(Scorer, Generator, Reader, Protocol):
-    """A model that does all three."""
+class LanguageModel(Scorer, Generator, Protocol):
+    """A model that scores and writes; where its backend shows states, it is a Reader too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

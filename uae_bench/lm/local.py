@@ -22,7 +22,10 @@ _TOKENIZER = ("tokenizer*", "*.jinja", "vocab*", "merges*", "special_tokens_map.
 
 
 class Backend(Protocol):
-    """How one kind of language model is found, told apart and opened; `LmSpec` says what each method does."""
+    """How one kind of language model is found, told apart and opened; `LmSpec` says what each method does.
+
+    A backend whose models are Readers too has an attribute `shows_states`, true.
+    """
 
     def prompt(self, name: str, revision: str) -> PromptTemplate: ...
 
@@ -39,6 +42,7 @@ class LocalBackend:
 
     find: Callable[[str, str], Path]
     lineage: Callable[[str, Path], str]
+    shows_states: bool = True
 
     def prompt(self, name: str, revision: str) -> PromptTemplate:
         folder = self._folder(name, revision)

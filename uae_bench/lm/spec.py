@@ -39,6 +39,11 @@ class LmSpec:
         """
         return LMS[self.backend].prompt(self.name, self.revision)
 
+    @property
+    def shows_states(self) -> bool:
+        """Whether what `open` gives is a Reader too: not where the weights are on another machine."""
+        return bool(getattr(LMS[self.backend], "shows_states", False))
+
     def identity(self, dtype: Dtype = "float32") -> Mapping[str, str]:
         """What its answers depend on, for keys: backend, dtype, revision, sha256 of weights, tokenizer and config.
 

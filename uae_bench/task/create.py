@@ -29,8 +29,12 @@ ANSWER_MEASURES = (
     "Success@1", "Success@5", "R@5", "nDCG@10", "AP", "RR", "ExpUtil@1", "uNDCG@10", "TokenF1", "EM", "Lift", "Harm",
 )  # fmt: skip
 LAPTOP_REWARD = {
-    "reward_model": "lab:lfm2", "reward_min_gap": 0.5, "reward_group": 16, "reward_epochs": 6, "reward_weight_decay": 0.3,
-}  # fmt: skip
+    "reward_model": "lab:lfm2",
+    "reward_min_gap": 0.5,
+    "reward_group": 16,
+    "reward_epochs": 6,
+    "reward_weight_decay": 0.3,
+}
 """A head on a small language model, with the numbers of the lab's card; the trainers' own defaults are the paper's."""
 LAPTOP_SETTINGS = {
     "uae": {"mode": "adapter", **LAPTOP_REWARD},

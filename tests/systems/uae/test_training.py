@@ -16,7 +16,9 @@ from tests.systems.uae.parts import dev_exp_util, toy_encoder, toy_set, trained
 from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import ModelUnavailable, NotPossible
+from uae_bench.lm.spec import LmSpec
 from uae_bench.store import folder_digest
+from uae_bench.systems import TRAINERS
 
 T = TypeVar("T")
 
@@ -130,6 +132,13 @@ def test_a_reward_model_that_is_not_there_is_named_with_the_way_out(tmp_path: Pa
         trained("uae", tmp_path / "out", reward_model="no-such-owner/no-such-model")
     assert "reward_model=lab:lfm2" in caught.value.hint
     assert not (tmp_path / "out").exists()
+
+
+def test_a_language_model_that_shows_no_states_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LmSpec, "shows_states", False)
+    options = TRAINERS["uae"].configure({"reward_model": "lab:lfm2"})
+    with pytest.raises(NotPossible, match="lab:lfm2 shows no states"):
+        TRAINERS["uae"].identity(options)
 
 
 def same_vectors(first: Path, second: Path) -> bool:

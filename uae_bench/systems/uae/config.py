@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from uae_bench.errors import NotPossible
 from uae_bench.lm import LMS
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.weights import find_folder
@@ -25,8 +26,14 @@ def reward_lm(spec: str) -> LmSpec | None:
 
     Raises:
         BadInput: a backend without a name.
+        NotPossible: the model's states cannot be seen.
     """
-    return parse_lm(spec) if spec.partition(":")[0] in LMS else None
+    if spec.partition(":")[0] not in LMS:
+        return None
+    model = parse_lm(spec)
+    if not model.shows_states:
+        raise NotPossible(f"{spec} shows no states for a reward model to read", hint="take one with weights here, hf:…")
+    return model
 
 
 def reward_folder(spec: str) -> Path:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -45,6 +45,7 @@ from uae_bench.systems.uae.student import (
 from uae_bench.systems.uae.tensors import Inputs, padded, token_inputs
 
 if TYPE_CHECKING:
+    from uae_bench.lm.base import Reader
     from uae_bench.retrieval.component import Resources
 
 
@@ -203,7 +204,7 @@ def _head_on(
     """The small one: a head on the states of a language model that has read passage and query."""
     read = [(corpus.queries[query], data.passages[passage]) for query, passage in keys]
     with spec.open(resources.device, options.precision) as language_model:
-        rows = read_states(language_model, spec.prompt, read, resources.progress)
+        rows = read_states(cast("Reader", language_model), spec.prompt, read, resources.progress)
     model = open_head(rows, options.reward_head_width, options.reward_head_dropout, resources.device)
     return model, Pairs(rows, {key: number for number, key in enumerate(keys)}), options.reward_head_learning_rate
 
