@@ -1,6 +1,6 @@
 """The stages in order, one function each: nouns in, nouns out.
 
-    read -> pool -> retrieve -> label -> train -> retrieve -> generate -> evaluate -> compare
+    read -> pool -> retrieve -> label -> read_states -> train -> retrieve -> generate -> evaluate -> compare
                 index, time
 
 Nothing here knows of files, keys or arguments: `experiment` wraps each stage in a key and keeps what it made.
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from uae_bench import metrics, significance
+from uae_bench import metrics, reading, significance
 from uae_bench.errors import NotPossible
 from uae_bench.generation import generate_answers
-from uae_bench.lm.base import Generator, Sampling, Scorer
+from uae_bench.lm.base import Generator, Reader, Sampling, Scorer
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
-from uae_bench.records import Comparison, GenerationRecord, RetrievalView, Run, TrainingSet, Value
+from uae_bench.records import Comparison, GenerationRecord, RetrievalView, Run, States, TrainingSet, Value
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
 from uae_bench.utility import Calls, Labelling, label_items
@@ -137,6 +137,20 @@ def label(
     )
 
 
+def read_states(
+    reader: Reader,
+    task: Task,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    template: PromptTemplate,
+    progress: Progress = SILENT,
+) -> States:
+    """What a language model has in mind after (query id, passage id) pairs; trainers may learn from it."""
+    return reading.read_states(
+        reader, pairs, queries=task.queries, passages=task.passages, template=template, progress=progress
+    )
+
+
 def training_set(
     task: Task,
     train: Sequence[str],
@@ -144,6 +158,7 @@ def training_set(
     candidates: Run,
     utilities: Mapping[str, Mapping[str, float]],
     *,
+    states: States | None = None,
     definition: str = "log-ratio",
     provenance: Mapping[str, str] | None = None,
 ) -> TrainingSet:
@@ -168,6 +183,7 @@ def training_set(
         candidates=candidates,
         utilities=utilities,
         evidence={query: task.evidence(query) for query in known},
+        states=states,
         definition=definition,
         provenance=provenance or {},
     )

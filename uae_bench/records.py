@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from uae_bench.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 AnswerKind = Literal["extractive", "free-form", "yes-no", "unanswerable"]
 UNANSWERABLE = "Unanswerable"
@@ -178,12 +182,25 @@ class Comparison:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class States:
+    """What a language model has in mind after (query id, passage id) pairs: (pairs, D), float16; row i is pair i's.
+
+    `tokens` is how many stood in the prompts.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    values: npt.NDArray[np.float16]
+    tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
     """What a trainer is handed: train and dev queries, candidates, raw utilities and marked evidence, all by id.
 
     `candidates` is the first-stage run over the labelled pool; `utilities` holds every candidate of every query
-    that has an answer. `evidence` maps a query id to the passage ids that annotators marked.
+    that has an answer. `evidence` maps a query id to the passage ids that annotators marked. `states`, where a
+    trainer asked for them, holds every pair of `utilities`.
     """
 
     passages: Mapping[str, Passage]
@@ -192,6 +209,7 @@ class TrainingSet:
     candidates: Run
     utilities: Mapping[str, Mapping[str, float]]
     evidence: Mapping[str, frozenset[str]]
+    states: States | None = None
     definition: str = "log-ratio"
     provenance: Mapping[str, str] = field(default_factory=dict)
 

@@ -80,12 +80,14 @@ STAGES: Mapping[str, Stage] = {
             *_in("experiment.learning", "label_step", "_passages_of"),
         ),
     ),
+    "states": Stage(
+        1, ("uae_bench.reading", *ASKING, *_in("pipeline", "read_states"), *_in("experiment.learning", "states_step"))
+    ),
     "train": Stage(
         2,
         (
             "uae_bench.systems",
             *ENCODING,
-            *ASKING,
             *DEFINING,
             *_in("pipeline", "training_set", "permuted", "train"),
             *_in("experiment.learning", "train_step"),

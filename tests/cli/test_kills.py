@@ -23,7 +23,7 @@ from uae_bench.store import CallCache
 
 KILLS = 20
 SAME = ("record.json", "run.trec", "run.parquet", "values.parquet", "manifest.json")
-PLACES = ("pool", "utility", "retrieve", "generate", "evaluate", "rows", "train", "compare")
+PLACES = ("pool", "utility", "retrieve", "generate", "evaluate", "rows", "states", "train", "compare")
 """Where a kill strikes, in the order in which a run comes by; `rows` is the writing of run folders."""
 ROWS_SECONDS = 0.05
 ROOT = Path(__file__).parents[2]

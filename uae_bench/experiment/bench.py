@@ -13,7 +13,8 @@ from uae_bench.significance import clusters_of
 from uae_bench.store import CallCache, Json
 from uae_bench.task.task import Task
 
-RUN, UTILITIES, GENERATIONS, VALUES = "run.parquet", "utilities.parquet", "generations.jsonl", "values.parquet"
+RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors"
+GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
 SUMMARY, COMPARISONS, FACTS, COUNTS = "summary.json", "comparisons.json", "facts.json", "counts.json"
 
 

@@ -1,22 +1,27 @@
-"""Stages utility and train: what passages are worth to a language model, and a retriever that learns it."""
+"""Stages utility, states and train: what passages are worth to a language model, and a retriever that learns it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench import pipeline, runs
 from uae_bench.encoder_source import encoder_identity
-from uae_bench.experiment.bench import COUNTS, RUN, UTILITIES, Bench
+from uae_bench.errors import NotPossible
+from uae_bench.experiment.bench import COUNTS, RUN, STATES, UTILITIES, Bench
 from uae_bench.experiment.retrieving import read_pools
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
 from uae_bench.systems.trainer import Trainer
 from uae_bench.utility import utilities
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import Reader
 
 LABELLED_DEPTH = 10
 """How much of a run is labelled where the pool is the whole corpus; no utility measure of a card looks further."""
@@ -96,6 +101,42 @@ def _passages_of(artifact: Artifact) -> Mapping[str, Sequence[str]]:
     return {query: ranking.passages[:LABELLED_DEPTH] for query, ranking in run.rankings.items()}
 
 
+def states_step(bench: Bench, spec: LmSpec, labels: Step) -> Step:
+    """Stage states: what a model has in mind after each labelled pair, once for all trainers and seeds.
+
+    Raises:
+        NotPossible: the model's states cannot be seen.
+    """
+    if not spec.shows_states:
+        raise NotPossible(
+            f"{spec.text} shows no states for a reward model to read", hint="take one whose weights are here: hf:…"
+        )
+    identity = spec.identity(bench.models.dtype)
+
+    def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        rows = runs.read_utilities(inputs["labels"].folder / UTILITIES)
+        states = pipeline.read_states(
+            cast("Reader", bench.models.get(spec)),
+            bench.task,
+            list(dict.fromkeys((row.query, row.passage) for row in rows)),
+            template=spec.prompt,
+            progress=bench.resources.progress,
+        )
+        runs.write_states(states, folder / STATES)
+        return {"work": digest_of(dict(identity))}
+
+    return Step(
+        "states",
+        f"read {bench.label} with {spec.text}",
+        {**bench.scope},
+        {**bench.facts, "lm": digest_of(dict(identity)), "prompt": spec.prompt.digest},
+        produce,
+        {"labels": labels},
+        estimate=labels.estimate,
+        work=digest_of(dict(identity)),
+    )
+
+
 def train_step(
     bench: Bench,
     trainer: Trainer,
@@ -105,6 +146,7 @@ def train_step(
     definition: str,
     candidates: Step,
     labels: Step | None,
+    states: Step | None,
     training: Training,
     scorer: str,
 ) -> Step:
@@ -122,7 +164,16 @@ def train_step(
         if training.permute_utilities:
             gains = pipeline.permuted(gains, seed)
         run = runs.read_run(inputs["candidates"].folder / RUN)
-        data = pipeline.training_set(bench.task, train, dev, run, gains, definition=definition, provenance=provenance)
+        data = pipeline.training_set(
+            bench.task,
+            train,
+            dev,
+            run,
+            gains,
+            states=runs.read_states(inputs["states"].folder / STATES) if states else None,
+            definition=definition,
+            provenance=provenance,
+        )
         bench.models.close()  # its memory is the trainer's now
         pipeline.train(trainer, data, options, encoder, seed, folder, bench.running())
         return {}
@@ -142,5 +193,5 @@ def train_step(
         },
         {**bench.facts, "encoder": digest_of(dict(encoder_identity(encoder))), **trainer.identity(options)},
         produce,
-        {"candidates": candidates, **({"labels": labels} if labels else {})},
+        {"candidates": candidates, **({"labels": labels} if labels else {}), **({"states": states} if states else {})},
     )

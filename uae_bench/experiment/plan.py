@@ -227,15 +227,21 @@ class TaskPlan:
             spec = parse_lm(self.setup.scorer)
             step = learning.label_step(self.training, spec, {"candidates": source}, {})
             labels = self._share(("training labels", spec), step)
+        options = self._options(name)
+        states, reads = None, trainer.reads(options)
+        if reads and labels:
+            read = learning.states_step(self.training, parse_lm(reads), labels)
+            states = self._share(("states", reads), read)
         step = learning.train_step(
             self.training,
             trainer,
-            self._options(name),
+            options,
             self.setup.encoder,
             seed,
             terms.definition,
             self._base_run(self.training),
             labels,
+            states,
             checked(Training, "training", terms.settings.get("training", {})),
             self.setup.scorer,
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import uae_bench
 from uae_bench import result, runs
-from uae_bench.experiment.bench import COMPARISONS, COUNTS, FACTS, GENERATIONS, RUN, SUMMARY, VALUES
+from uae_bench.experiment.bench import COMPARISONS, COUNTS, FACTS, GENERATIONS, RUN, STATES, SUMMARY, VALUES
 from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.metrics import answer_kinds, usage
@@ -130,7 +130,8 @@ def _fill(folder: Path, record: ResultRecord, groups: str, artifacts: Mapping[st
 def _steps_of(row: Row) -> dict[str, Step]:
     """The steps whose artifacts a row's folder shows, by role."""
     steps = {"run": row.run, "evaluate": row.evaluate} | {f"train {name}": step for name, step in row.train.items()}
-    steps |= {f"labels for {name}": step.needs["labels"] for name, step in row.train.items() if "labels" in step.needs}
+    for role in ("labels", "states"):
+        steps |= {f"{role} for {name}": step.needs[role] for name, step in row.train.items() if role in step.needs}
     for judge in row.judges:
         steps |= {f"{judge.spec.text} {role}": step for role, step in judge.steps().items()}
     return steps
@@ -205,11 +206,14 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
 
 
 def _cost(artifact: Artifact) -> Cost | None:
-    """Calls and tokens of labels and generations."""
+    """Calls and tokens of labels, states and generations."""
     if artifact.key.stage == "utility":
         counts = json.loads((artifact.folder / COUNTS).read_text())
         tokens, cut = counts["tokens"], counts["truncated_tokens"]
         return Cost(calls=counts["calls"], prompt_tokens=tokens, truncated_tokens=cut)
+    if artifact.key.stage == "states":
+        states = runs.read_states(artifact.folder / STATES)
+        return Cost(calls=len(states.pairs), prompt_tokens=states.tokens)
     if artifact.key.stage == "generate":
         return Cost(**asdict(usage(runs.read_generations(artifact.folder / GENERATIONS).values())))
     return None

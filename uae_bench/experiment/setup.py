@@ -110,8 +110,8 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
     generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
     learnt_from = own if training is task else _terms(training.card, asked)  # --pool and --depth are of the test
     pools = {own.pool, learnt_from.pool} if learns else {own.pool}
-    trained = {step.name for system in systems for step in system.steps if step.name in TRAINERS}
-    rewards = {str(learnt_from.settings.get(name, {}).get("reward_model", "")) for name in trained}
+    trainers = [TRAINERS[step.name] for system in systems for step in system.steps if step.name in TRAINERS]
+    read = {each.reads(each.configure(learnt_from.settings.get(each.name, {}))) for each in trainers}
     used = settable(systems, pools, learns, {task.name, training.name, *others})
     used |= {"lm"} if scorer or generator else set()
     _refuse_unused(asked, used)
@@ -124,7 +124,7 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
         encoder=encoder,
         scorer=scorer,
         generator=generator,
-        held_out=_held_out(request, task, {scorer, generator} | rewards),
+        held_out=_held_out(request, task, {scorer, generator, *read}),
         baseline=baseline,
         measures=measures,
         systems=systems,

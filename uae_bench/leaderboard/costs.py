@@ -12,6 +12,7 @@ NONE = "–"
 HEADER = (
     "system",
     f"labels for training{BREAK}calls, tokens, s",
+    f"states for training{BREAK}calls, tokens, s",
     f"training{BREAK}s",
     f"labels to judge{BREAK}calls, tokens, s",
     f"answers{BREAK}calls, tokens, s",
@@ -35,7 +36,7 @@ def cost_table(rows: Sequence[Row]) -> list[str]:
     timed = [measured for row in rows for entry in row.entries for measured in _latencies(entry)]
     about = (
         "Calls and tokens are counted. Seconds are of the run that made the artifact, on the host that is named, and "
-        "would differ elsewhere; no other figure of this page depends on them. Labels to judge and answers without "
+        "would differ elsewhere; no other figure of this page depends on them. Labels, states and answers without "
         "retrieved passages are made once and shared by the rows."
     )
     if timed:
@@ -69,6 +70,7 @@ def _figures(entry: Entry, measured: Measurements) -> list[str]:
     total = latency.get("total")
     return [
         _calls(entry, measured, lambda role: role.startswith("labels for ")),
+        _calls(entry, measured, lambda role: role.startswith("states for ")),
         f"{sum(training):.1f}" if training else NONE,
         _calls(entry, measured, lambda role: " labels " in role),
         _calls(entry, measured, lambda role: role.endswith((" generations", " closed_book", " gold"))),

@@ -1,8 +1,9 @@
-"""Runs, values, utilities and generations as files that others can read: TREC runs, Parquet, JSONL.
+"""Runs, values, utilities, states and generations as files that others can read: TREC, Parquet, safetensors, JSONL.
 
 Equal content is equal bytes (with the same pyarrow): rows are sorted, and nothing depends on clock, host or path.
 """
 
+from uae_bench.runs.states import read_states, write_states
 from uae_bench.runs.tables import (
     read_generations,
     read_run,
@@ -19,12 +20,14 @@ from uae_bench.runs.trec import read_trec, write_trec
 __all__ = [
     "read_generations",
     "read_run",
+    "read_states",
     "read_trec",
     "read_utilities",
     "read_values",
     "values_digest",
     "write_generations",
     "write_run",
+    "write_states",
     "write_trec",
     "write_utilities",
     "write_values",

@@ -21,6 +21,10 @@ C = TypeVar("C", bound=BaseModel)
 Train = Callable[[TrainingSet, Any, str, int, Path, "Resources"], None]
 
 
+def _reads_none(_: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Trainer:
     """Something that turns a training set into a retriever's model.
@@ -28,6 +32,8 @@ class Trainer:
     `defaults` is the TOML file that holds every option of `config` with its reason.
     `needs` is what a task must have: "utilities" (so, answers) or "evidence".
     `identity(options)` names by digest the models that are read besides the encoder; it belongs into the key.
+    `reads(options)` names the language model whose states the training set has to hold, "" for none. They are read once
+    for all trainers and seeds, and a model that is read here cannot be held out.
     `train(training set, options, encoder spec, seed, out, resources)` fills the folder `out`. The same arguments give
     the same bytes on the same machine; it holds no pickle and no clock.
     """
@@ -39,6 +45,7 @@ class Trainer:
     needs: Literal["utilities", "evidence"]
     identity: Callable[[Any], Mapping[str, str]]
     train: Train
+    reads: Callable[[Any], str] = _reads_none
 
     def configure(self, overrides: Mapping[str, object]) -> BaseModel:
         """The default options with some of them replaced.

@@ -7,17 +7,22 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from tests.retrieval.parts import save_tiny_encoder
 from uae_bench.encoder import BiEncoder
+from uae_bench.lm.spec import parse_lm
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import shown
+from uae_bench.reading import read_states
 from uae_bench.records import Passage, Query, Ranking, Run, TrainingSet
 from uae_bench.retrieval.component import Resources
 from uae_bench.systems import TRAINERS
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import Reader
 
 ASKED = ("river", "castle", "bridge", "market", "tower")
 TOLD = ("water", "stone", "arch", "trade", "height")
@@ -70,7 +75,15 @@ def toy_set(permuted: bool = False) -> TrainingSet:
         splits[split].append(query)
     told = {"task": "toy", "scorer": "hf:toy", "license": "CC0-1.0"}
     run = Run("first", 15, rankings)
-    return TrainingSet(passages, splits["train"], splits["dev"], run, utilities, evidence, provenance=told)
+    queries = {query.id: query for split in splits.values() for query in split}
+    pairs = [(query, passage) for query, row in utilities.items() for passage in row]
+    spec = parse_lm("lab:lfm2")
+    with spec.open() as model:
+        reader = cast("Reader", model)
+        states = read_states(reader, pairs, queries=queries, passages=passages, template=spec.prompt)
+    return TrainingSet(
+        passages, splits["train"], splits["dev"], run, utilities, evidence, states=states, provenance=told
+    )
 
 
 def trained(

@@ -16,9 +16,7 @@ from tests.systems.uae.parts import dev_exp_util, toy_encoder, toy_set, trained
 from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import ModelUnavailable, NotPossible
-from uae_bench.lm.spec import LmSpec
 from uae_bench.store import folder_digest
-from uae_bench.systems import TRAINERS
 
 T = TypeVar("T")
 
@@ -60,7 +58,7 @@ def test_the_whole_method_learns_from_a_reward_model_that_agrees_with_the_utilit
     assert gate["queries"] == 80 and gate["near"] == 80 * 14 and 0 < gate["kept"] <= gate["near"]
     assert report["teacher"]["normalised_entropy"] == pytest.approx(report["options"]["teacher_entropy"], abs=1e-3)
     assert dev_exp_util(tmp_path / "out") > dev_exp_util(toy_encoder()) + 0.3
-    assert {"states", "reward model", "reward scores", "student"} <= set(progress.labels)
+    assert {"reward model", "reward scores", "student"} <= set(progress.labels)
 
 
 def test_the_fair_opponent_has_the_same_sets_and_hard_labels(tmp_path: Path) -> None:
@@ -134,11 +132,9 @@ def test_a_reward_model_that_is_not_there_is_named_with_the_way_out(tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_language_model_that_shows_no_states_is_refused_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LmSpec, "shows_states", False)
-    options = TRAINERS["uae"].configure({"reward_model": "lab:lfm2"})
-    with pytest.raises(NotPossible, match="lab:lfm2 shows no states"):
-        TRAINERS["uae"].identity(options)
+def test_without_the_states_that_it_reads_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotPossible, match="holds no states of lab:lfm2"):
+        trained("uae", tmp_path / "out", data=dataclasses.replace(toy_set(), states=None))
 
 
 def same_vectors(first: Path, second: Path) -> bool:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uae_bench.records import TrainingSet
-from uae_bench.store.digests import digest_of
 from uae_bench.systems.trainer import Trainer
-from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder, reward_lm
+from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
 from uae_bench.weights import identify
 
 if TYPE_CHECKING:
@@ -25,16 +24,16 @@ def _trainer(name: str, teacher: Teacher) -> Trainer:
 
         run(data, options, encoder, seed, out, resources, name=name, teacher=teacher)
 
+    def reads(options: UaeConfig) -> str:
+        return "" if teacher == "utility" else options.reward_reader
+
     def identity(options: UaeConfig) -> dict[str, str]:
-        if teacher == "utility":
+        if teacher == "utility" or reads(options):
             return {}
-        model = reward_lm(options.reward_model)
-        if model:
-            return {"reward model": digest_of({**model.identity(options.precision), "prompt": model.prompt.digest})}
         return {"reward model": identify(_model_files(reward_folder(options.reward_model)))}
 
     defaults = Path(__file__).with_name("config.toml")
-    return Trainer(name, 2, UaeConfig, defaults, "utilities", identity, train)
+    return Trainer(name, 2, UaeConfig, defaults, "utilities", identity, train, reads)
 
 
 def _model_files(folder: Path) -> Iterator[Path]:

@@ -7,9 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from uae_bench.errors import NotPossible
-from uae_bench.lm import LMS
-from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.weights import find_folder
 
 Teacher = Literal["reward", "utility", "one-hot"]
@@ -19,21 +16,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 InnerShare = Annotated[float, Field(gt=0, lt=1)]
-
-
-def reward_lm(spec: str) -> LmSpec | None:
-    """The language model that `reward_model` names, `hf:…` or `lab:…`; None where it names an encoder to fine-tune.
-
-    Raises:
-        BadInput: a backend without a name.
-        NotPossible: the model's states cannot be seen.
-    """
-    if spec.partition(":")[0] not in LMS:
-        return None
-    model = parse_lm(spec)
-    if not model.shows_states:
-        raise NotPossible(f"{spec} shows no states for a reward model to read", hint="take one with weights here, hf:…")
-    return model
 
 
 def reward_folder(spec: str) -> Path:
@@ -97,3 +79,11 @@ class UaeConfig(BaseModel):
     lora_targets: Annotated[str, Field(min_length=1)]
 
     precision: Literal["float32", "bfloat16"]
+
+    @property
+    def reward_reader(self) -> str:
+        """The language model on whose states the reward model is a head; "" where it is a fine-tuned encoder.
+
+        A language model's name has a colon (`hf:…`, `lab:…`), a hub name or folder has none.
+        """
+        return self.reward_model if ":" in self.reward_model else ""

@@ -6,19 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from uae_bench.encoder import BiEncoder
 from uae_bench.errors import NotPossible
-from uae_bench.lm.spec import LmSpec
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
-from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder, reward_lm
+from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
 from uae_bench.systems.uae.fitting import History, deterministic, quiet
+from uae_bench.systems.uae.head import StateRows, open_head
 from uae_bench.systems.uae.lora import fold
 from uae_bench.systems.uae.loss import calibrated_lambda, normalised_entropy, teacher_distribution
 from uae_bench.systems.uae.product import write_product
@@ -32,7 +32,6 @@ from uae_bench.systems.uae.reward import (
     tokenised_pairs,
     train_reward_model,
 )
-from uae_bench.systems.uae.states import open_head, read_states
 from uae_bench.systems.uae.student import (
     Collator,
     DevMeasures,
@@ -45,7 +44,6 @@ from uae_bench.systems.uae.student import (
 from uae_bench.systems.uae.tensors import Inputs, padded, token_inputs
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import Reader
     from uae_bench.retrieval.component import Resources
 
 
@@ -154,15 +152,14 @@ def judge(
 ) -> Judgement:
     """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
     keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
-    reader = reward_lm(options.reward_model)
-    if reader:
-        model, pairs, rate = _head_on(reader, data, corpus, keys, options, resources)
+    if options.reward_reader:
+        model, pairs, rate = _head_on_states(data, keys, options, resources.device)
     else:
         model, pairs, rate = _cross_encoder(corpus, keys, options, resources.device)
     history = train_reward_model(
         model, pairs, corpus.train, corpus.dev, data.utilities, options, rate, seed, resources.progress
     )
-    if not reader and options.reward_mode == "lora":
+    if not options.reward_reader and options.reward_mode == "lora":
         fold(model.model)
     wanted = [(item.query.id, passage) for item in corpus.dev for passage in item.candidates]
     for item in corpus.train:
@@ -197,15 +194,22 @@ def _cross_encoder(
     return model, tokenised_pairs(model, texts, options.reward_max_length), rate
 
 
-def _head_on(
-    spec: LmSpec, data: TrainingSet, corpus: Corpus, keys: Sequence[tuple[str, str]], options: UaeConfig,
-    resources: Resources,
-) -> tuple[CrossEncoder, Pairs, float]:  # fmt: skip
-    """The small one: a head on the states of a language model that has read passage and query."""
-    read = [(corpus.queries[query], data.passages[passage]) for query, passage in keys]
-    with spec.open(resources.device, options.precision) as language_model:
-        rows = read_states(cast("Reader", language_model), spec.prompt, read, resources.progress)
-    model = open_head(rows, options.reward_head_width, options.reward_head_dropout, resources.device)
+def _head_on_states(
+    data: TrainingSet, keys: Sequence[tuple[str, str]], options: UaeConfig, device: str
+) -> tuple[CrossEncoder, Pairs, float]:
+    """The small one: a head on the states of a language model that has read passage and query.
+
+    Raises:
+        NotPossible: the training set holds no states.
+    """
+    if data.states is None:
+        raise NotPossible(
+            f"the training set holds no states of {options.reward_model} for the reward model to read",
+            hint="uae_bench.pipeline.read_states gives them",
+        )
+    place = {pair: row for row, pair in enumerate(data.states.pairs)}
+    rows = StateRows(torch.from_numpy(data.states.values[[place[key] for key in keys]]))
+    model = open_head(rows, options.reward_head_width, options.reward_head_dropout, device)
     return model, Pairs(rows, {key: number for number, key in enumerate(keys)}), options.reward_head_learning_rate
 
 

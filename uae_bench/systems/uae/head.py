@@ -1,7 +1,7 @@
 """A reward model for machines without a GPU: a small head on the states of a frozen language model.
 
-The model reads passage and question as when it answers and stops where the answer would begin; its last state there
-holds what it is about to say, and so whether the passage told it. Each pair is read once, before training.
+The model has read passage and question as when it answers and stopped where the answer would begin
+(`uae_bench.reading`): its state there holds what it is about to say, and so whether the passage told it.
 """
 
 from __future__ import annotations
@@ -9,15 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 from torch import Tensor, nn
 
-from uae_bench.lm.base import Reader, fit_passages
-from uae_bench.progress import Progress
-from uae_bench.prompts import PromptTemplate
-from uae_bench.records import Passage
 from uae_bench.systems.uae.tensors import Features
 
 
@@ -54,26 +49,9 @@ class StateRows:
         return 1
 
 
-def read_states(
-    model: Reader, template: PromptTemplate, pairs: Sequence[tuple[str, Passage]], progress: Progress
-) -> StateRows:
-    """The model's state after each (question, passage); a passage too long for its window is cut, as in labelling."""
-    prompts = [
-        fit_passages(template, query, [passage], "", model.window, model.tokenizer).prompt for query, passage in pairs
-    ]
-    plan = model.plan_reading(prompts)
-    states: dict[int, Tensor] = {}
-    for batch in progress.track(plan.batches, total=len(plan.batches), label="states"):
-        found = model.read_batch([prompts[index] for index in batch])
-        states.update(zip(batch, torch.from_numpy(found.astype(np.float16)), strict=True))
-    return StateRows(torch.stack([states[index] for index in range(len(prompts))]))
-
-
 def open_head(rows: StateRows, hidden: int, dropout: float, device: str) -> CrossEncoder:
     """A fresh head as the library's cross-encoder, so that the library's trainer trains it."""
-    states = rows.states.float()
-    deviation = states.std(dim=0).clamp(min=1e-6)
-    model: CrossEncoder = CrossEncoder(
-        modules=[Head(states.mean(dim=0), deviation, hidden, dropout)], device=device, activation_fn=nn.Identity()
-    )
+    deviation, mean = torch.std_mean(rows.states.float(), dim=0)
+    head = Head(mean, deviation.clamp(min=1e-6), hidden, dropout)
+    model: CrossEncoder = CrossEncoder(modules=[head], device=device, activation_fn=nn.Identity())
     return model

@@ -1,0 +1,39 @@
+"""States of a language model on disk: one safetensors file, the pairs in its metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from uae_bench.errors import BadInput
+from uae_bench.records import States
+from uae_bench.store import write_atomically
+
+
+def write_states(states: States, path: Path) -> None:
+    """Write the states (pairs, D), float16, and the (query id, passage id) of each row.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    metadata = {"tokens": str(states.tokens), "pairs": json.dumps(states.pairs, ensure_ascii=False)}
+    write_atomically(path, save({"states": states.values}, metadata=metadata))
+
+
+def read_states(path: Path) -> States:
+    """The states that `write_states` wrote.
+
+    Raises:
+        BadInput: the file is missing, truncated, or holds no states.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            told = file.metadata()
+            pairs = tuple((query, passage) for query, passage in json.loads(told["pairs"]))
+            return States(pairs, file.get_tensor("states"), int(told["tokens"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path} holds no states: {error}", hint="it has to be made again") from error
