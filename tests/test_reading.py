@@ -54,6 +54,8 @@ def test_states_are_kept_whole(tmp_path: Path) -> None:
     states = States((("q 1", "p/ü"), ("q2", "p")), np.arange(6, dtype=np.float16).reshape(2, 3), 17)
     runs.write_states(states, tmp_path / "states.safetensors")
     again = runs.read_states(tmp_path / "states.safetensors")
+    runs.write_states(again, tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "states.safetensors").read_bytes()
     assert again.pairs == states.pairs and again.tokens == 17
     assert np.array_equal(again.values, states.values)
 

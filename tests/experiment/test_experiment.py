@@ -58,9 +58,9 @@ def test_a_record_leads_to_everything_it_rests_on(finished: Finished) -> None:
     assert read_record(folder / "record.json") == record
     assert file_digest(folder / record.per_query.file) == record.per_query.digest
     assert file_digest(folder / record.groups.file) == record.groups.digest
-    assert {"encoder", "scorer and generator"} < set(record.models)
+    assert {"encoder", "scorer and generator", "states for uae"} < set(record.models)
     stages = {artifact.stage for artifact in record.artifacts.values()}
-    assert stages == {"train", "retrieve", "utility", "generate", "evaluate"}
+    assert stages == {"train", "states", "retrieve", "utility", "generate", "evaluate"}
     assert (record.train_task, record.partial, record.queries, record.documents) == ("tiny", False, 10, 5)
     assert record.settings["uae"]["epochs"] == 1
     assert all(cost.calls > 0 for cost in record.costs.values())
@@ -154,7 +154,7 @@ def test_the_plan_of_a_finished_experiment_is_all_hits(finished: Finished) -> No
 def test_a_plan_says_why_and_what_it_costs_and_touches_nothing(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path, scorer="lab:lfm2", measures=["ExpUtil@1"])
     planned = parts.prepare(card, tmp_path / "store", ("uae",), settings=parts.QUICK).preview()
-    assert {step.stage for step in planned} == {"pool", "retrieve", "utility", "train", "evaluate", "compare"}
+    assert {step.stage for step in planned} == {"pool", "retrieve", "utility", "states", "train", "evaluate", "compare"}
     assert {step.status for step in planned} == {"miss", "waits"}
     label = next(step for step in planned if step.label == "label tiny/test with lab:lfm2")
     # 10 questions, one answer each, with each of 6 passages and with none
@@ -206,7 +206,7 @@ def test_training_elsewhere_is_a_row_like_any_other(finished: Finished, tmp_path
     results = parts.run(card, tmp_path, ("uae",), train_task=str(finished.card), settings=parts.QUICK)
     record = results.records[0]
     assert (record.task, record.system, record.train_task) == ("other", "uae", "tiny")
-    assert set(record.models) == {"encoder", "scorer"}
+    assert set(record.models) == {"encoder", "scorer", "states for uae"}
 
 
 def test_what_is_trained_elsewhere_is_trained_on_that_tasks_terms(tmp_path: Path) -> None:

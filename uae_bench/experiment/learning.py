@@ -123,7 +123,7 @@ def states_step(bench: Bench, spec: LmSpec, labels: Step) -> Step:
             progress=bench.resources.progress,
         )
         runs.write_states(states, folder / STATES)
-        return {"work": digest_of(dict(identity))}
+        return {"tokens": states.tokens, "work": digest_of(dict(identity))}
 
     return Step(
         "states",

@@ -119,6 +119,12 @@ class TaskPlan:
             for step, config in ((step, configs[step.name]) for step in system.steps)
             if step.name not in TRAINERS
         }
+        readers = {name: TRAINERS[name].reads(self._options(name)) for name in trained}
+        models |= {
+            f"states for {name}": _model_ref(parse_lm(reader), self.test.models.dtype)
+            for name, reader in readers.items()
+            if reader
+        }
         options: dict[str, Mapping[str, Json]] = {name: config.model_dump() for name, config in configs.items()}
         options |= {name: self._options(name).model_dump(mode="json") for name in trained}
         learnt_from = self.setup.training

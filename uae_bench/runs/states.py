@@ -18,8 +18,9 @@ def write_states(states: States, path: Path) -> None:
     """
     from safetensors.numpy import save
 
-    metadata = {"tokens": str(states.tokens), "pairs": json.dumps(states.pairs, ensure_ascii=False)}
-    write_atomically(path, save({"states": states.values}, metadata=metadata))
+    rows = json.dumps({"tokens": states.tokens, "pairs": states.pairs}, ensure_ascii=False)
+    # one entry: safetensors writes several in an order of its own each time
+    write_atomically(path, save({"states": states.values}, metadata={"rows": rows}))
 
 
 def read_states(path: Path) -> States:
@@ -32,8 +33,8 @@ def read_states(path: Path) -> States:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            told = file.metadata()
-            pairs = tuple((query, passage) for query, passage in json.loads(told["pairs"]))
-            return States(pairs, file.get_tensor("states"), int(told["tokens"]))
+            rows = json.loads(file.metadata()["rows"])
+            pairs = tuple((query, passage) for query, passage in rows["pairs"])
+            return States(pairs, file.get_tensor("states"), rows["tokens"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path} holds no states: {error}", hint="it has to be made again") from error
