@@ -12,9 +12,11 @@ import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from uae_bench.encoder import BiEncoder
+from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
+from uae_bench.store.digests import digest_of
 from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
 from uae_bench.systems.uae.fitting import History, deterministic, quiet
@@ -103,7 +105,7 @@ def train(
     corpus = learnable(data, options)
     with quiet(), deterministic(seed):
         encoder = BiEncoder.load(encoder_spec, resources.device)
-        embeddings = embedded(encoder, corpus.queries, corpus.passages, resources.progress)
+        embeddings = _starting_embeddings(encoder, encoder_spec, corpus, resources)
         similarity = similarities(embeddings, corpus.items)
         if teacher == "utility":
             judgement = Judgement(data.utilities, options.gate_utility_margin, {})
@@ -145,6 +147,18 @@ def learnable(data: TrainingSet, options: UaeConfig) -> Corpus:
         splits["train"], splits["dev"], {item.query.id: item.query.text for item in items},
         {passage: shown(data.passages[passage]) for passage in candidates},
     )  # fmt: skip
+
+
+_LAST: dict[str, Inputs] = {}
+"""The embeddings that the last training started from: the next trainer or seed of a run starts from the same ones."""
+
+
+def _starting_embeddings(encoder: BiEncoder, spec: str, corpus: Corpus, resources: Resources) -> Inputs:
+    key = digest_of([dict(encoder_identity(spec)), resources.device, dict(corpus.queries), dict(corpus.passages)])
+    if key not in _LAST:
+        _LAST.clear()
+        _LAST[key] = embedded(encoder, corpus.queries, corpus.passages, resources.progress)
+    return _LAST[key]
 
 
 def judge(
