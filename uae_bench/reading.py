@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from uae_bench.errors import NotPossible
 from uae_bench.lm.base import Reader, fit_passages
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
@@ -26,7 +27,7 @@ def read_states(
     A passage that is too long for its window is cut, as in labelling. No answer is shown.
 
     Raises:
-        NotPossible: a question exceeds the window even without a passage.
+        NotPossible: a question exceeds the window even without a passage, or a state float16.
     """
     prompts = [
         fit_passages(template, queries[query].text, [passages[passage]], "", reader.window, reader.tokenizer).prompt
@@ -38,5 +39,10 @@ def read_states(
         found = reader.read_batch([prompts[index] for index in batch])
         if not values.size:
             values = np.empty((len(pairs), found.shape[1]), dtype=np.float16)
+        if not np.abs(found).max() <= np.finfo(np.float16).max:
+            raise NotPossible(
+                f"states of this model reach {np.abs(found).max():g}, beyond what 16 bits hold",
+                hint="take another model to read with",
+            )
         values[list(batch)] = found
     return States(tuple(pairs), values, plan.tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -406,3 +407,32 @@ def test_the_python_call_takes_what_the_command_takes(tmp_path: Path) -> None:
     assert results.records[0].settings["bm25"]["k1"] == 0.9
     with pytest.raises(UsageError, match="no field 'retriever'"):
         uae_bench.run(task=str(card), retrievers=[], retriever="bm25")
+
+
+def test_what_another_card_trains_on_cannot_be_scored(finished: Finished, tmp_path: Path) -> None:
+    """Two cards on the same documents: neither another name nor another split hides them."""
+    same = parts.write_task(tmp_path, name="other", models=True)
+    for split in ("all", "train"):
+        with pytest.raises(NotPossible, match=f"queries of split {split} of task other ask about texts that tiny"):
+            asked = {"train_task": str(finished.card), "split": split, "measures": ("Success@1",), "held_out": ()}
+            parts.prepare(same, tmp_path / "store", ("uae",), settings=parts.QUICK, **asked).preview()
+
+
+def test_a_model_is_not_held_out_under_another_name(tmp_path: Path) -> None:
+    weights = Path(str(resources.files("uae_bench"))) / "lab" / "weights" / "neox"
+    card = parts.write_task(tmp_path, models=True)
+    settings = {**parts.QUICK, "uae.reward_model": f"hf:{weights}"}
+    with pytest.raises(UsageError, match="--held-out lab:neox has the weights of hf:"):
+        parts.prepare(card, tmp_path / "store", ("uae",), settings=settings, held_out=("lab:neox",)).preview()
+
+
+def test_seeds_come_from_seeds_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"random\.seed would give every seed the same row"):
+        card = parts.write_task(tmp_path)
+        parts.prepare(card, tmp_path / "store", ("random",), settings={"random.seed": 5}).preview()
+
+
+def test_a_held_out_model_that_nothing_asks_is_refused(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, models=True)
+    with pytest.raises(UsageError, match="--held-out lab:neox changes nothing here"):
+        parts.prepare(card, tmp_path / "store", held_out=("lab:neox",), measures=("Success@1",))

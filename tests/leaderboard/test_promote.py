@@ -101,7 +101,8 @@ def test_a_result_made_anew_replaces_the_one_of_its_configuration_and_seed(tmp_p
     other_seed = write_result(tmp_path / "other", AP, seed=1, artifacts=evaluated("seed 1"))
     new = write_result(tmp_path / "new", {"AP": [1.0, 1.0, 1.0]}, artifacts=evaluated("new code"))
     boards = tmp_path / "boards"
-    add_results([old, other_seed, new], boards)
+    add_results([old, other_seed], boards)
+    add_results([new], boards)
     kept = sorted(path.name for path in (boards / "records" / "toy").iterdir())
     assert kept == sorted([f"bm25-seed0-{digest('new code')[:8]}.json", f"bm25-seed1-{digest('seed 1')[:8]}.json"])
     render_boards(boards)
@@ -125,3 +126,20 @@ def test_a_command_keeps_no_path_of_somebodys_disk(tmp_path: Path) -> None:
     shown = "uae-bench run -t toy --data …/toy --out=…/runs --set a.b=…/y --encoder owner/name"
     assert shown in page.read_text()
     assert "ada" not in "".join(path.read_text() for path in (tmp_path / "boards").rglob("*.json"))
+
+
+def test_two_results_of_one_row_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_result(tmp_path / "runs" / str(number), AP, artifacts=evaluated(f"k{number}"))
+    with pytest.raises(BadInput, match=r"runs/1 and .*runs/2 are results of one row"):
+        add_results([tmp_path / "runs"], tmp_path / "boards")
+    assert not (tmp_path / "boards").exists()
+
+
+def test_fewer_measures_do_not_take_the_place_of_more(tmp_path: Path) -> None:
+    whole = write_result(tmp_path / "whole", {**AP, "RR": [1.0, 1.0, 0.0]}, artifacts=evaluated("whole"))
+    less = write_result(tmp_path / "less", AP, artifacts=evaluated("less"))
+    (path,) = add_results([whole], tmp_path / "boards")
+    with pytest.raises(BadInput, match="less lacks RR, which the board's result of the same row has"):
+        add_results([less], tmp_path / "boards")
+    assert path.is_file()

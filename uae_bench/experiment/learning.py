@@ -93,6 +93,16 @@ def _labelling_cost(bench: Bench, sources: Mapping[str, Step]) -> Estimate:
     return Estimate(calls, round(tokens / BYTES_PER_TOKEN))
 
 
+def _reading_cost(bench: Bench) -> Estimate:
+    """Every candidate of every query that has an answer, once."""
+    passages = bench.task.passages
+    mean_bytes = sum(len(passage.text) for passage in passages.values()) / len(passages)
+    asked = [query for query in bench.queries if bench.task.answerable(query.id)]
+    counts = [len(bench.task.documents.get(query.document_id or "", ())) or LABELLED_DEPTH for query in asked]
+    tokens = sum(count * (mean_bytes + len(query.text)) for count, query in zip(counts, asked, strict=True))
+    return Estimate(sum(counts), round(tokens / BYTES_PER_TOKEN))
+
+
 def _passages_of(artifact: Artifact) -> Mapping[str, Sequence[str]]:
     """The passages per query of a pool, or the first of a run."""
     if artifact.key.stage == "pool":
@@ -132,7 +142,7 @@ def states_step(bench: Bench, spec: LmSpec, labels: Step) -> Step:
         {**bench.facts, "lm": digest_of(dict(identity)), "prompt": spec.prompt.digest},
         produce,
         {"labels": labels},
-        estimate=labels.estimate,
+        estimate=lambda: _reading_cost(bench),
         work=digest_of(dict(identity)),
     )
 

@@ -36,6 +36,9 @@ from uae_bench.systems import TRAINERS
 M = TypeVar("M", bound=BaseModel)
 Kind = Literal["system", "reference", "imported"]
 
+SEARCHED_BY = frozenset({"max_length", "index"})
+"""Options of `dense` that trained systems share with the table's other encoders."""
+
 ANSWER_TOKENS = 64
 """How long an answer may grow; the references of the tasks at hand are nearly all shorter."""
 
@@ -75,6 +78,7 @@ class TaskPlan:
         Raises:
             NotPossible: a system needs answers or evidence that its training task does not have.
         """
+        self._require_held_out()
         rows = [self._reference_row(name) for name in self.setup.references]
         for imported in self.imports:
             self._require_own_name(imported.name)
@@ -105,6 +109,17 @@ class TaskPlan:
         """The pools of the scored split, one set for all systems."""
         return self._pools(self.test)
 
+    def _require_held_out(self) -> None:
+        """Nothing where no held-out model is, under another name, one that scores, writes or teaches."""
+        setup = self.setup
+        learners = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
+        read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
+        own = {_weights(spec): spec for spec in (setup.scorer, setup.generator, *read) if spec}
+        for spec in setup.held_out:
+            taken = own.get(_weights(spec))
+            if taken is not None:
+                raise UsageError(f"--held-out {spec} has the weights of {taken}", hint="hold out another model")
+
     def _require_own_name(self, name: str) -> None:
         taken = {*self.setup.references, *TRAINERS, *RETRIEVERS, *(system.name for system in self.setup.systems)}
         if name in taken or not name.strip():
@@ -119,6 +134,8 @@ class TaskPlan:
             for step, config in ((step, configs[step.name]) for step in system.steps)
             if step.name not in TRAINERS
         }
+        identities = {name: TRAINERS[name].identity(self._options(name)) for name in trained}
+        models |= {f"read by {name}": ModelRef(spec=name, identity=dict(of)) for name, of in identities.items() if of}
         readers = {name: TRAINERS[name].reads(self._options(name)) for name in trained}
         models |= {
             f"states for {name}": _model_ref(parse_lm(reader), self.test.models.dtype)
@@ -227,6 +244,8 @@ class TaskPlan:
         task.training_queries()
         if task.name == self.test.task.name:
             task.require_unseen(self.setup.split)
+        else:
+            self.test.task.require_apart(self.setup.split, task)
         labels = None
         if task.has_answers:
             source = self._base_run(self.training) if terms.pool == "corpus" else self._pools(self.training)
@@ -292,13 +311,21 @@ class TaskPlan:
             UsageError: an option that the component does not have, or a value that it cannot take.
         """
         model = DenseSettings if name in TRAINERS else RETRIEVERS[name].config
-        given = {} if name in TRAINERS else dict(terms.settings.get(name, {}))
+        given = dict(terms.settings.get(name, {}))
+        if name in TRAINERS:  # its prefixes are part of the model; how it is searched is the table's
+            given = {key: value for key, value in terms.settings.get("dense", {}).items() if key in SEARCHED_BY}
         seeded = {"seed": seed} if "seed" in model.model_fields else {}
+        if seeded.keys() & given.keys():
+            raise UsageError(f"{name}.seed would give every seed the same row", hint="use --seeds 0,1,2")
         return checked(model, name, {**seeded, **given})
 
     def _share(self, key: tuple[object, ...], step: Step) -> Step:
         """The step that was first made under the key: rows share steps, and so the work behind them."""
         return self._shared.setdefault(key, step)
+
+
+def _weights(spec: str) -> str:
+    return parse_lm(spec).identity().get("weights", spec)
 
 
 def _model_ref(spec: LmSpec, dtype: Dtype) -> ModelRef:

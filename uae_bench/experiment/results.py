@@ -212,8 +212,8 @@ def _cost(artifact: Artifact) -> Cost | None:
         tokens, cut = counts["tokens"], counts["truncated_tokens"]
         return Cost(calls=counts["calls"], prompt_tokens=tokens, truncated_tokens=cut)
     if artifact.key.stage == "states":
-        states = runs.read_states(artifact.folder / STATES)
-        return Cost(calls=len(states.pairs), prompt_tokens=states.tokens)
+        pairs, tokens = runs.count_states(artifact.folder / STATES)
+        return Cost(calls=pairs, prompt_tokens=tokens)
     if artifact.key.stage == "generate":
         return Cost(**asdict(usage(runs.read_generations(artifact.folder / GENERATIONS).values())))
     return None

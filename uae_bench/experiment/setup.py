@@ -108,6 +108,11 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
     labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
     scorer = _named("scorer", request.scorer, (task, training), labels)
     generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
+    if request.held_out and task.has_answers and not (needs & {"utilities"} or needs & WRITTEN):
+        raise UsageError(
+            f"--held-out {request.held_out[0]} changes nothing here: no measure asks a language model",
+            hint="leave it out, or measure utility or answers",
+        )
     learnt_from = own if training is task else _terms(training.card, asked)  # --pool and --depth are of the test
     pools = {own.pool, learnt_from.pool} if learns else {own.pool}
     trainers = [TRAINERS[step.name] for system in systems for step in system.steps if step.name in TRAINERS]

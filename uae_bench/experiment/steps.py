@@ -68,7 +68,7 @@ class Runner:
         def produce(folder: Path) -> None:
             started = time.perf_counter()
             measured.update(step.produce(folder, inputs))
-            measured["seconds"] = time.perf_counter() - started
+            measured.update(stage=step.stage, seconds=time.perf_counter() - started)
 
         artifact = self.store.make(key, produce)
         if measured:
@@ -101,11 +101,12 @@ class Runner:
         return found
 
     def speed(self, step: Step) -> float | None:
-        """Tokens per second that the step's model reached here before, the median; None where it never ran."""
+        """Tokens per second that the step's model reached in its stage before, the median; None where it never ran."""
         speeds = []
         for path in sorted((self.store.root / "measured").glob("*.json")):
             row = json.loads(path.read_text())
-            if step.work and row.get("work") == step.work and row.get("seconds"):
+            same = row.get("work") == step.work and row.get("stage") == step.stage
+            if step.work and same and row.get("seconds") and row.get("tokens"):
                 speeds.append(row["tokens"] / row["seconds"])
         return median(speeds) if speeds else None
 

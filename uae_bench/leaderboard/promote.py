@@ -34,11 +34,16 @@ def add_results(folders: Sequence[Path], boards: Path) -> list[Path]:
     Every folder is checked before anything is written. A result of the same configuration and seed is replaced.
 
     Raises:
-        BadInput: no result there; a file is missing, torn or altered; means that are not those of the values.
+        BadInput: no result there; a file is missing, torn or altered; means that are not those of the values; two
+            results of one row; fewer measures than the published result that it would replace.
         NotPossible: a result is partial. StoreError: the boards' folder cannot be written.
     """
     found = list(dict.fromkeys(path for folder in folders for path in result_folders(folder)))
     checked = [(folder, whole_record(folder)) for folder in found]
+    _require_one_each(checked)
+    known = entries(boards) if any((boards / RECORDS).glob("*/*.json")) else []
+    for folder, record in checked:
+        _require_no_loss(folder, record, [entry.record for entry in known])
     return [_promote(folder, record, boards) for folder, record in checked]
 
 
@@ -91,6 +96,28 @@ def _check_files(folder: Path, record: ResultRecord) -> None:
     for part in (record.per_query, record.groups):
         if manifest[part.file] != part.digest:
             raise BadInput(f"{folder / part.file} is not the file that {RECORD} was made from", hint=AGAIN)
+
+
+def _require_one_each(checked: Sequence[tuple[Path, ResultRecord]]) -> None:
+    for place, (folder, record) in enumerate(checked):
+        for other, earlier in checked[:place]:
+            if _same_row(record, earlier):
+                raise BadInput(
+                    f"{other} and {folder} are results of one row: same system, settings and seed",
+                    hint="add the one that you mean, by its own folder",
+                )
+
+
+def _require_no_loss(folder: Path, record: ResultRecord, published: Sequence[ResultRecord]) -> None:
+    """Nothing where a result would take the place of one with more measures."""
+    has = {measure.measure for measure in record.measures}
+    for other in published:
+        lost = [measure.measure for measure in other.measures if measure.measure not in has]
+        if lost and _same_row(record, other):
+            raise BadInput(
+                f"{folder} lacks {lost[0]}, which the board's result of the same row has",
+                hint="run it again without --measure; what is stored is not computed twice",
+            )
 
 
 def _promote(folder: Path, record: ResultRecord, boards: Path) -> Path:

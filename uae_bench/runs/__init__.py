@@ -3,7 +3,7 @@
 Equal content is equal bytes (with the same pyarrow): rows are sorted, and nothing depends on clock, host or path.
 """
 
-from uae_bench.runs.states import read_states, write_states
+from uae_bench.runs.states import count_states, read_states, write_states
 from uae_bench.runs.tables import (
     read_generations,
     read_run,
@@ -18,6 +18,7 @@ from uae_bench.runs.tables import (
 from uae_bench.runs.trec import read_trec, write_trec
 
 __all__ = [
+    "count_states",
     "read_generations",
     "read_run",
     "read_states",

@@ -143,6 +143,40 @@ class Task:
                 hint="score a split with use = 'test', or train on another task with --train-task",
             )
 
+    def require_apart(self, split: str, training: Task) -> None:
+        """Nothing where a system trained on another task may be scored on the split: no document is in both.
+
+        Documents are compared by their whole text, however it is cut into passages, and queries without one by theirs.
+
+        Raises:
+            NotPossible: what the other task trains on, or chooses checkpoints by, stands in the split too.
+        """
+        learnt = {
+            text
+            for each in training.splits.values()
+            if each.use in ("train", "dev")
+            for text in training._sources(each.queries)
+        }
+        seen = sum(text in learnt for text in self._sources(self.split(split).queries))
+        if seen:
+            raise NotPossible(
+                f"{seen} queries of split {split} of task {self.name} ask about texts that {training.name} trains on; "
+                "what learnt from them cannot be scored on them",
+                hint="train on a task with other documents",
+            )
+
+    def _sources(self, queries: Iterable[str]) -> list[str]:
+        """What each query was asked about, as one line: the text of its document, or the query itself."""
+        texts: dict[str, str] = {}
+        found = []
+        for query in (self.queries[each] for each in queries):
+            document = query.document_id if query.document_id in self.documents else None
+            if document is not None and document not in texts:
+                whole = " ".join(self.passages[passage].text for passage in self.documents[document])
+                texts[document] = " ".join(whole.split())
+            found.append(" ".join(query.text.split()) if document is None else texts[document])
+        return found
+
 
 def load_task(name_or_card: str, *, data: Path | None = None, overrides: Mapping[str, object] = _NO_OVERRIDES) -> Task:
     """The task of a card (by name or path), from `data` where it is given.

@@ -25,7 +25,7 @@ def reward_folder(spec: str) -> Path:
         ModelUnavailable: it is not on this machine and cannot be fetched.
     """
     name, _, revision = spec.partition("@")
-    return find_folder(name, revision, offline="the same with --set uae.reward_model=lab:lfm2")
+    return find_folder(name, revision, offline="a reward model that is here, lab:lfm2")
 
 
 class UaeConfig(BaseModel):
@@ -84,6 +84,7 @@ class UaeConfig(BaseModel):
     def reward_reader(self) -> str:
         """The language model on whose states the reward model is a head; "" where it is a fine-tuned encoder.
 
-        A language model's name has a colon (`hf:…`, `lab:…`), a hub name or folder has none.
+        A language model's name has a backend before a colon (`hf:…`, `lab:…`); a hub name has no colon, and a folder
+        with one is told by its first character.
         """
-        return self.reward_model if ":" in self.reward_model else ""
+        return self.reward_model if ":" in self.reward_model and self.reward_model[0] not in "./~" else ""
