@@ -13,6 +13,7 @@ from uae_bench.references import REFERENCES, refuse_chained
 from uae_bench.registry import nearest
 from uae_bench.retrieval.chain import System, parse_system
 from uae_bench.systems import TRAINERS
+from uae_bench.systems.trainer import Trainer
 from uae_bench.task.card import TaskCard
 from uae_bench.task.task import Task
 
@@ -104,6 +105,8 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
     learns = any(step.name in TRAINERS for system in systems for step in system.steps)
     if request.train_task and not learns:
         raise UsageError(f"--train-task {request.train_task} changes nothing here: no row is trained", hint=TRAINED)
+    trainers = [TRAINERS[step.name] for system in systems for step in system.steps if step.name in TRAINERS]
+    _require_answers(trainers, training)
     needs = {need for measure in measures for need in measure.needs}
     labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
     scorer = _named("scorer", request.scorer, (task, training), labels)
@@ -115,7 +118,6 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
         )
     learnt_from = own if training is task else _terms(training.card, asked)  # --pool and --depth are of the test
     pools = {own.pool, learnt_from.pool} if learns else {own.pool}
-    trainers = [TRAINERS[step.name] for system in systems for step in system.steps if step.name in TRAINERS]
     read = {each.reads(each.configure(learnt_from.settings.get(each.name, {}))) for each in trainers}
     used = settable(systems, pools, learns, {task.name, training.name, *others})
     used |= {"lm"} if scorer or generator else set()
@@ -149,6 +151,15 @@ def full_name(name: str, encoder: str) -> str:
     refuse_chained(name)
     steps = [step.strip() for step in name.split(">")]
     return ">".join(f"dense:{encoder}" if step == "dense" else step for step in steps)
+
+
+def _require_answers(trainers: Iterable[Trainer], training: Task) -> None:
+    name = next((each.name for each in trainers if each.needs == "utilities"), None)
+    if name is not None and not training.has_answers:
+        raise NotPossible(
+            f"{name} learns from utilities, and the task {training.name} has no answers to make them from",
+            hint="train on a task that has: --train-task qasper",
+        )
 
 
 def _measures(request: Request, task: Task) -> tuple[Measure, ...]:

@@ -70,6 +70,9 @@ def new_card(
     content["has_answers"] = task.has_answers
     content["measures"] = list(ANSWER_MEASURES if task.has_answers else RANKING_MEASURES)
     content["depth"] = 50 if task.has_answers else 100  # as far as the measures look
+    if not task.has_answers:  # nothing to label, to write or to learn from
+        for field in ("scorer", "generator", "held_out", "settings"):
+            content.pop(field, None)
     found = find(Path(content["data"]), READERS[content["reader"]])
     content["files"] = {role: {"sha256": file_digest(file)} for role, file in found.items()}
     content["data"] = _relative(source, folder)
