@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
+from tests.task.parts import write_jsonl
 from uae_bench.cli import arguments
 from uae_bench.experiment.request import Request
 from uae_bench.task.card import load_card
@@ -103,6 +104,37 @@ def test_quiet_says_only_the_result_and_verbose_what_was_kept(tmp_path: Path) ->
 def test_a_limited_run_says_that_it_is_partial(tmp_path: Path) -> None:
     outcome = call("run", "-t", parts.write_task(tmp_path), "-r", "bm25", "--limit", "2", *where(tmp_path))
     assert "partial: --limit" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("asked", "columns", "others"),
+    [
+        (("R@5", "P@3"), ["R@5", "P@3"], ""),
+        (("R@5", "AP"), ["AP", "R@5"], ""),
+        (("P@1", "P@2", "P@3", "P@4", "P@5", "RR", "R@1"), ["RR", "P@1", "P@2", "P@3", "P@4"], "P@5, R@1"),
+    ],
+)
+def test_the_table_has_the_measures_that_were_asked_for(
+    tmp_path: Path, asked: tuple[str, ...], columns: list[str], others: str
+) -> None:
+    card = parts.write_task(tmp_path)
+    outcome = call("run", "-t", card, "-r", "bm25", *(f"--measure={one}" for one in asked), *where(tmp_path))
+    assert outcome.code == 0, outcome.err
+    head = next(line.split() for line in outcome.out.splitlines() if line.strip().startswith("system"))
+    assert head == ["system", *columns]
+    assert others in outcome.out
+    assert ("also measured: " in outcome.out) is bool(others)
+
+
+def test_queries_left_out_are_told_of_shown_measures_alone(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    queries = tmp_path / "data" / "queries.jsonl"
+    *others, last = (json.loads(line) for line in queries.read_text().splitlines())
+    write_jsonl(queries, [*others, {**last, "evidence": []}])
+    asked = ("nDCG@10", "R@10", "AP", "RR", "Success@5", "R@3")
+    outcome = call("run", "-t", card, "-r", "bm25", *(f"--measure={one}" for one in asked), *where(tmp_path))
+    told = next(line for line in outcome.out.splitlines() if " without " in line)
+    assert "RR" in told and "R@3" not in told
 
 
 def test_options_go_before_the_experiment_file(tmp_path: Path) -> None:
