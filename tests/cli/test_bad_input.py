@@ -195,6 +195,19 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path, where: str) ->
     run(tmp_path, "-r", "bm25", where, tmp_path / "file").refused(1, str(tmp_path / "file"), "a file stands")
 
 
+@pytest.mark.parametrize("where", ["--out", "--store"])
+def test_a_place_where_no_folder_can_be_made_is_named(tmp_path: Path, where: str) -> None:
+    outcome = run(tmp_path, "-r", "bm25", where, "/proc/nowhere")  # not even root can write there
+    assert outcome.code == 1, outcome.err
+    assert "error cannot write in /proc/nowhere" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_archive_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    assert run(tmp_path, "-r", "bm25").code == 0
+    call("export", "/proc/all.tar", "--store", tmp_path / "store").refused(1, "cannot write", "/proc/")
+
+
 def test_an_unreachable_model_is_told_within_seconds_with_the_command_that_runs_here(tmp_path: Path) -> None:
     outcome = run(tmp_path, "-r", "dense", "--encoder", "nobody/nothing", "--seeds", "0")
     outcome.refused(1, "'nobody/nothing'")
