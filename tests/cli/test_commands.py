@@ -314,6 +314,14 @@ def test_a_task_of_ones_own_runs_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     call("task", "new", "mine", "--from", "data").refused(1, "exists")
 
 
+def test_pinning_says_whether_it_changed_the_card(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    assert call("task", "pin", card).out == f"pinned 2 files in {card}\n"
+    card.write_text("# mine\n" + card.read_text())
+    assert call("task", "pin", card).out == f"nothing changed: 2 files pinned already in {card}\n"
+    assert card.read_text().startswith("# mine\n")
+
+
 def test_ctrl_c_exits_130_with_the_command_that_goes_on(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path, models=True)
     arguments = [str(one) for one in ("run", "-t", card, "-r", "random", *where(tmp_path))]

@@ -80,10 +80,14 @@ def list_tasks() -> None:
 @app.command()
 def pin(name: Name, data: arg.Data = None) -> None:
     """Write revision and sha256 of the task's files, as they are now, into its card."""
+    from uae_bench.task.card import load_card
     from uae_bench.task.pin import pin_card
 
+    before = load_card(name)
     path, card = pin_card(name, data=data)
-    out.print(f"pinned {counted(len(card.files), 'file')} in {path}", highlight=False, soft_wrap=True)
+    files = counted(len(card.files), "file")
+    said = f"nothing changed: {files} pinned already" if card == before else f"pinned {files}"
+    out.print(f"{said} in {path}", highlight=False, soft_wrap=True)
 
 
 def add_to(parent: typer.Typer) -> None:
