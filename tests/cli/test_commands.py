@@ -314,6 +314,29 @@ def test_a_task_of_ones_own_runs_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     call("task", "new", "mine", "--from", "data").refused(1, "exists")
 
 
+def test_a_broken_card_is_listed_with_its_reason_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.toml").write_text("nonsense = 1\n")
+    monkeypatch.chdir(tmp_path)
+    for command in (("list",), ("list", "tasks"), ("task", "list")):
+        outcome = call(*command)
+        assert outcome.code == 0, outcome.err
+        assert "lab" in outcome.out
+        told = next(line for line in outcome.out.splitlines() if line.strip().startswith("mine"))
+        assert "broken: tasks/mine.toml: " in told
+
+
+def test_what_is_wrong_with_a_card_is_said_once(tmp_path: Path) -> None:
+    card = parts.write_card(tmp_path, dpeth=3)
+    outcome = call("task", "check", card)
+    assert outcome.code == 3
+    assert (outcome.out + outcome.err).count("unknown key 'dpeth'") == 1
+    assert outcome.out.count(str(card)) == 1
+    assert "task tiny has 1 problem" in outcome.err.replace(str(card), "tiny")
+
+
 def test_pinning_says_whether_it_changed_the_card(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path)
     assert call("task", "pin", card).out == f"pinned 2 files in {card}\n"

@@ -161,10 +161,13 @@ def _typed(name: str) -> str:
 
 def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
     if kind is Kind.tasks:
-        from uae_bench.task.card import card_names, load_card
+        from uae_bench.task.card import TaskCard, listed_cards
 
-        cards = [load_card(name) for name in card_names()]
-        return "tasks", ("name", "pool", "what it is"), [[card.name, card.pool, card.title] for card in cards]
+        rows = [
+            [name, card.pool, card.title] if isinstance(card, TaskCard) else [name, "–", f"broken: {card}"]
+            for name, card in listed_cards()
+        ]
+        return "tasks", ("name", "pool", "what it is"), rows
     if kind is Kind.measures:
         from uae_bench.metrics import MEASURES
 

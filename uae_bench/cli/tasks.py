@@ -70,10 +70,14 @@ def check(name: Name, data: arg.Data = None, as_json: arg.AsJson = False) -> Non
 @app.command(name="list")
 def list_tasks() -> None:
     """The tasks that can be run by name."""
-    from uae_bench.task.card import card_names, load_card
+    from uae_bench.task.card import TaskCard, listed_cards
 
-    cards = [load_card(name) for name in card_names()]
-    rows = [[card.name, card.pool, "yes" if card.has_answers else "no", card.title] for card in cards]
+    rows = [
+        [name, card.pool, "yes" if card.has_answers else "no", card.title]
+        if isinstance(card, TaskCard)
+        else [name, "–", "–", f"broken: {card}"]
+        for name, card in listed_cards()
+    ]
     print_rows(out, "tasks", ("name", "pool", "answers", "what it is"), rows)
 
 
