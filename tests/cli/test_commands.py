@@ -151,6 +151,8 @@ def test_an_experiment_file_with_an_unknown_field_is_refused(tmp_path: Path) -> 
     path = tmp_path / "experiment.toml"
     path.write_text('task = ["lab"]\nretrievers = ["random"]\n')
     call("run", "--task", "lab", "--config", path).refused(2, "no field 'task'", "tasks")
+    path.write_text('tasks = ["lab"]\nretreivers = ["random"]\n')
+    call("run", "--config", path).refused(2, "no field 'retreivers'", "did you mean retrievers")
 
 
 def test_a_plan_prints_steps_reasons_and_cost_and_makes_nothing(tmp_path: Path) -> None:
@@ -300,7 +302,8 @@ def test_lists_name_everything_that_can_be_run() -> None:
     shown = call("list").out
     for name in ("lab", "scifact", "bm25", "uae", "infonce", "oracle-evidence", "nDCG", "lab:lfm2"):
         assert name in shown, name
-    assert call("list", "retriever").code == 2
+    call("list", "retriever").refused(2, "'retriever' is no kind", "did you mean retrievers")
+    assert "bm25" in call("list", "retrievers").out
 
 
 def test_a_task_of_ones_own_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import print_fields, print_rows
-from uae_bench.errors import UnknownName
+from uae_bench.errors import UnknownName, UsageError
 from uae_bench.registry import nearest
 
 if TYPE_CHECKING:
@@ -43,9 +43,16 @@ class Kind(StrEnum):
     models = "models"
 
 
-def list_names(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None) -> None:
+def list_names(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help=f"One kind only: {', '.join(Kind)}.", autocompletion=lambda: [*Kind]),
+    ] = None,
+) -> None:
     """Everything that can be named on the command line."""
-    for wanted in Kind if kind is None else (kind,):
+    if kind is not None and kind not in [*Kind]:
+        raise UsageError(f"{kind!r} is no kind of name", hint=nearest(kind, Kind))
+    for wanted in Kind if kind is None else (Kind(kind),):
         title, columns, rows = _listing(wanted)
         print_rows(out, title, columns, rows)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from uae_bench.errors import BadInput, UaeBenchError, UnknownName
+from uae_bench.errors import BadInput, UaeBenchError, UnknownName, in_plain_words
 from uae_bench.registry import Registry, nearest
 
 PoolKind = Literal["document", "corpus", "hard"]
@@ -217,7 +217,7 @@ def _explain(kind: str, place: Iterable[str | int], message: str, model: type[Ba
         return f"unknown key {key!r}, {nearest(steps[-1], _fields(model, steps[:-1]))}"
     if kind == "missing":
         return f"the key {key!r} is missing"
-    return f"{key or 'card'}: {message.removeprefix('Value error, ')}"
+    return f"{key or 'card'}: {in_plain_words(message)}"
 
 
 def _fields(model: type[BaseModel], tables: tuple[str, ...]) -> Iterable[str]:
