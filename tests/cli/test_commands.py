@@ -9,16 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
 from tests.task.parts import write_jsonl
-from uae_bench.cli import arguments
+from uae_bench.cli import arguments, show
 from uae_bench.experiment.request import Request
+from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
 
 COMMANDS = ("run", "plan", "list", "show", "export", "task", "cache", "import", "leaderboard", "lab")
@@ -292,6 +295,33 @@ def test_options_are_shown_as_one_sets_them_with_what_they_do() -> None:
     assert "--set bm25.stemmer=english english: Snowball's (english or none)" in shown
     assert "--set lab.seed=100" in call("show", "lab").out
     assert "TokenF1(context=…) retrieved or none or gold" in " ".join(call("show", "TokenF1").out.split())
+
+
+def test_what_is_shown_of_an_option_can_be_typed() -> None:
+    assert "--set dense.query_prefix=<unset> " in call("show", "dense").out  # any word would become the prefix
+    assert "--set training.permute_utilities=false " in call("show", "training").out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", ["uae", "uae-direct", "infonce"])
+def test_a_trainers_options_can_be_read_and_copied_at_any_width(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "out", Console(width=columns))
+    shown = call("show", name).out
+    assert max(map(len, shown.splitlines())) <= columns
+    settable = [" ".join(line.split()[:2]) for line in shown.splitlines() if line.startswith("  --set ")]
+    defaults = tomllib.loads(TRAINERS[name].defaults.read_text(encoding="utf-8"))
+    assert settable == [f"--set {name}.{option}={value}" for option, value in defaults.items()]
+    assert " # " not in shown
+    assert "τ, silent; unit vectors whose similarities span" in " ".join(shown.split())
+
+
+def test_a_tasks_defaults_are_shown_with_what_its_card_says() -> None:
+    shown = {tuple(line.split(maxsplit=1)) for line in call("show", "lab").out.splitlines() if "--set" not in line}
+    assert {("depth", "50"), ("baseline", "dense"), ("definition", "log-ratio")} <= {
+        (key, value.strip()) for key, value in shown
+    }
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

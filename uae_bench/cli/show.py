@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from uae_bench.metrics.measure import Family
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
+REASON = re.compile(r"""^(?P<option>[\w-]+) *= *(?:"[^"]*"|[^"#\n]*) *# *(?P<why>.*)$""", re.MULTILINE)
+"""A line of a trainer's defaults: an option, its value, and behind it the reason."""
 EXAMPLES = """\
 Examples:
 
@@ -101,8 +106,14 @@ def _show_trainer(name: str) -> None:
     from uae_bench.systems import TRAINERS
 
     trainer = TRAINERS[name]
-    print_fields(out, {"trained system": name, "needs": trainer.needs, "options": f"--set {name}.OPTION=VALUE"})
-    out.print(Path(trainer.defaults).read_text(encoding="utf-8"), highlight=False, markup=False)
+    content = Path(trainer.defaults).read_text(encoding="utf-8")
+    reasons = {found["option"]: found["why"] for found in REASON.finditer(content)}
+    head = takewhile(lambda line: line.startswith("#"), content.splitlines())
+    about = {"options": " ".join(line.removeprefix("#").strip() for line in head)}
+    print_fields(out, {"trained system": name, "needs": trainer.needs, **about})
+    print_fields(
+        out, {_option(name, option, value): reasons.get(option, "") for option, value in tomllib.loads(content).items()}
+    )
 
 
 def _family(name: str) -> str:
@@ -123,8 +134,8 @@ def _show_task(name: str) -> None:
     from uae_bench.task.readers import READERS
 
     card = load_card(name)
-    told = card.model_dump(mode="json", exclude_defaults=True)
-    print_fields(out, {key: _plain(value) for key, value in _flat(told, "").items()})
+    told = _flat(card.model_dump(mode="json"), "")
+    print_fields(out, {key: _plain(value) for key, value in told.items() if value not in (None, "", [])})
     _show_options(card.name, READERS[card.reader].options, card.options)
 
 
@@ -134,10 +145,15 @@ def _show_options(name: str, options: type[BaseModel], chosen: Mapping[str, obje
     print_fields(
         out,
         {
-            f"  --set {name}.{option}={_plain(chosen.get(option, about.get('default')))}": _about(about)
+            _option(name, option, chosen.get(option, about.get("default"))): _about(about)
             for option, about in properties.items()
         },
     )
+
+
+def _option(name: str, option: str, value: object) -> str:
+    """An option as one sets it; one without a value so that a shell refuses it, for no word would say the same."""
+    return f"  --set {name}.{option}={'<unset>' if value is None else _plain(value)}"
 
 
 def _about(schema: Mapping[str, Any]) -> str:
@@ -156,7 +172,7 @@ def _flat(table: Mapping[str, Any], above: str) -> dict[str, Any]:
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
-    return "unset" if value is None else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _typed(name: str) -> str:

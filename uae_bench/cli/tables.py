@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from uae_bench.experiment import PlannedStep, Results
@@ -173,10 +175,18 @@ def print_rows(console: Console, title: str, columns: Sequence[str], rows: Seque
 
 
 def print_fields(console: Console, fields: Mapping[str, str]) -> None:
-    """Names and values, one pair a line."""
-    width = max((len(name) for name in fields), default=0)
+    """Names beside values; above them where the names would take more than half the width. No name is folded."""
+    names = {name: Text(name, style="bold") for name in fields}
+    if 2 * max(map(len, fields), default=0) > console.width:
+        for name, value in fields.items():
+            console.print(names[name], soft_wrap=True)
+            console.print(Padding(Text(value), (0, 0, 0, 6), expand=False))
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
     for name, value in fields.items():
-        console.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(value)}", highlight=False)
+        table.add_row(names[name], Text(value))
+    console.print(table)
 
 
 def counted(number: int, noun: str) -> str:
