@@ -280,6 +280,11 @@ def test_nothing_to_export_is_said(tmp_path: Path) -> None:
     call("export", tmp_path / "all.tar", "--store", tmp_path / "store").refused(2, "nothing to export")
 
 
+def test_an_unknown_stage_to_export_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    command = ("export", tmp_path / "all.tar", "--stage", "pool", "--stage", "nope", "--store", tmp_path / "store")
+    call(*command).refused(1, "no stage is called 'nope'", "pool, retrieve", "utility")
+
+
 @pytest.mark.parametrize("name", ["uae", "bm25", "tiny.toml", "nDCG", "nDCG@10", "oracle-utility", "lab", "hard", "lm"])
 def test_anything_can_be_shown_by_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parts.write_task(tmp_path)
