@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,7 +217,34 @@ def test_an_unreachable_model_is_told_within_seconds_with_the_command_that_runs_
     command = shlex.split(told)[1:]
     assert command[:2] == ["uae-bench", "run"]
     pairs = {" ".join(pair) for pair in zip(command[2::2], command[3::2], strict=True)}
-    assert {"--retriever dense", "--baseline bm25", "--encoder lab:encoder", "--held-out none"} < pairs
+    assert {"--retriever dense", "--encoder lab:encoder"} < pairs
+    assert not {pair for pair in pairs if pair.startswith(("--baseline", "--held-out"))}  # nobody asked for them
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "expected"),
+    [
+        ({"baseline": "dense"}, "-r bm25", "--retriever bm25 --encoder lab:encoder"),
+        ({"baseline": "dense:nobody/other"}, "-r bm25", "--retriever bm25 --baseline dense --encoder lab:encoder"),
+        ({}, "-r dense --baseline random", "--retriever dense --baseline random --encoder lab:encoder"),
+        ({}, "-r dense --held-out none", "--retriever dense --encoder lab:encoder --held-out none"),
+        ({"encoder": "lab:encoder"}, "-r dense:nobody/other", "--retriever dense"),
+        (
+            {"held_out": ["hf:nobody/reads"], "measures": ["EM"], "generator": "lab:lfm2"},
+            "-r bm25",
+            "--retriever bm25 --encoder lab:encoder --held-out lab:llama --held-out lab:neox",
+        ),
+    ],
+)
+def test_a_command_without_a_hub_adds_only_what_does_not_hold_anyway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], arguments: str, expected: str
+) -> None:
+    parts.write_task(tmp_path, **{"encoder": "nobody/nothing", **changes})
+    monkeypatch.chdir(tmp_path)
+    outcome = call("plan", "-t", "tiny.toml", *arguments.split())
+    outcome.refused(1, "nobody/")
+    assert offered(outcome) == ["plan", "--task", "tiny.toml", *expected.split()]
+    assert call(*offered(outcome)).code == 0
 
 
 def cramped(megabytes: int, *arguments: object) -> subprocess.CompletedProcess[str]:
