@@ -109,8 +109,8 @@ def _show_trainer(name: str) -> None:
     content = Path(trainer.defaults).read_text(encoding="utf-8")
     reasons = {found["option"]: found["why"] for found in REASON.finditer(content)}
     head = takewhile(lambda line: line.startswith("#"), content.splitlines())
-    about = {"options": " ".join(line.removeprefix("#").strip() for line in head)}
-    print_fields(out, {"trained system": name, "needs": trainer.needs, **about})
+    about = " ".join(line.removeprefix("#").strip() for line in head) or "defaults and what they do"
+    print_fields(out, {"trained system": name, "needs": trainer.needs, "options": about})
     print_fields(
         out, {_option(name, option, value): reasons.get(option, "") for option, value in tomllib.loads(content).items()}
     )
