@@ -1,4 +1,4 @@
-"""The examples of docs/adding.md, installed as they stand there as another package, really run."""
+"""The examples of docs/adding.md, installed as they stand there as another package, really run; and lines that fit."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ def typed(command: str, site: Path, folder: Path) -> str:
     done = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_no_line_of_prose_is_longer_than_the_code_s(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("|")] == []
 
 
 def test_the_page_shows_one_of_each_kind_that_a_package_can_add() -> None:

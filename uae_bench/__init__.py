@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["__version__", "run"]
 
+LISTS = ("tasks", "retrievers", "held_out", "seeds", "measures")
+"""The fields of an experiment that hold several values."""
+
 
 def run(
     *,
     task: str | Sequence[str],
-    retrievers: Sequence[str],
+    retrievers: str | Sequence[str],
     data: Path | str | None = None,
     train_data: Path | str | None = None,
     out: Path | str = "runs",
@@ -37,7 +40,8 @@ def run(
 
     `data` and `train_data` are the files of the task and of `train_task`, where they lie elsewhere than the cards say.
     `options` are the fields of an experiment (`uae_bench.experiment.Request`): split, baseline, train_task, encoder,
-    scorer, generator, held_out, pool, depth, context_size, seeds, limit, measures, settings.
+    scorer, generator, held_out, pool, depth, context_size, seeds, limit, measures, settings. One value may stand where
+    several may.
 
     Raises:
         UaeBenchError: anything about the request, task, files or models that cannot be used.
@@ -45,9 +49,10 @@ def run(
     from uae_bench.experiment import Experiment
     from uae_bench.progress import SILENT
 
-    fields = {"tasks": (task,) if isinstance(task, str) else tuple(task), "retrievers": tuple(retrievers), **options}
+    fields = {"tasks": task, "retrievers": retrievers, **options}
+    alone = {name: (fields[name],) for name in LISTS if isinstance(fields.get(name), str | int)}
     prepared = Experiment.prepare(
-        fields,
+        {**fields, **alone},
         data=Path(data) if data is not None else None,
         train_data=Path(train_data) if train_data is not None else None,
         store=Path(store),

@@ -54,7 +54,8 @@ PRESETS: Mapping[str, Preset] = {
 class EncoderSource:
     """A checked sentence-transformers folder on this machine and what is put before queries and passages.
 
-    `name` and `revision` are empty for a user's own folder: where it lies is not part of what it is.
+    `name` and `revision` are empty for a user's own folder: where it lies is not part of what it is. A system that is
+    called by it (`dense:./folder`) is in keys by that name, as typed.
     """
 
     folder: Path

@@ -22,6 +22,11 @@ EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 
 
+def in_plain_words(message: str) -> str:
+    """What pydantic says of a value, without the terms of Python."""
+    return message.removeprefix("Value error, ").replace("a valid tuple", "a list")
+
+
 class UaeBenchError(Exception):
     """Base of all expected errors. `str(error)` is the message; `error.hint` says what to do about it.
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,19 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path, where: str) ->
     run(tmp_path, "-r", "bm25", where, tmp_path / "file").refused(1, str(tmp_path / "file"), "a file stands")
 
 
+@pytest.mark.parametrize("where", ["--out", "--store"])
+def test_a_place_where_no_folder_can_be_made_is_named(tmp_path: Path, where: str) -> None:
+    outcome = run(tmp_path, "-r", "bm25", where, "/proc/nowhere")  # not even root can write there
+    assert outcome.code == 1, outcome.err
+    assert "error cannot write in /proc/nowhere" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_an_archive_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    assert run(tmp_path, "-r", "bm25").code == 0
+    call("export", "/proc/all.tar", "--store", tmp_path / "store").refused(1, "cannot write", "/proc/")
+
+
 def test_an_unreachable_model_is_told_within_seconds_with_the_command_that_runs_here(tmp_path: Path) -> None:
     outcome = run(tmp_path, "-r", "dense", "--encoder", "nobody/nothing", "--seeds", "0")
     outcome.refused(1, "'nobody/nothing'")
@@ -203,7 +217,34 @@ def test_an_unreachable_model_is_told_within_seconds_with_the_command_that_runs_
     command = shlex.split(told)[1:]
     assert command[:2] == ["uae-bench", "run"]
     pairs = {" ".join(pair) for pair in zip(command[2::2], command[3::2], strict=True)}
-    assert {"--retriever dense", "--baseline bm25", "--encoder lab:encoder", "--held-out none"} < pairs
+    assert {"--retriever dense", "--encoder lab:encoder"} < pairs
+    assert not {pair for pair in pairs if pair.startswith(("--baseline", "--held-out"))}  # nobody asked for them
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "expected"),
+    [
+        ({"baseline": "dense"}, "-r bm25", "--retriever bm25 --encoder lab:encoder"),
+        ({"baseline": "dense:nobody/other"}, "-r bm25", "--retriever bm25 --baseline dense --encoder lab:encoder"),
+        ({}, "-r dense --baseline random", "--retriever dense --baseline random --encoder lab:encoder"),
+        ({}, "-r dense --held-out none", "--retriever dense --encoder lab:encoder --held-out none"),
+        ({"encoder": "lab:encoder"}, "-r dense:nobody/other", "--retriever dense"),
+        (
+            {"held_out": ["hf:nobody/reads"], "measures": ["EM"], "generator": "lab:lfm2"},
+            "-r bm25",
+            "--retriever bm25 --encoder lab:encoder --held-out lab:llama --held-out lab:neox",
+        ),
+    ],
+)
+def test_a_command_without_a_hub_adds_only_what_does_not_hold_anyway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], arguments: str, expected: str
+) -> None:
+    parts.write_task(tmp_path, **{"encoder": "nobody/nothing", **changes})
+    monkeypatch.chdir(tmp_path)
+    outcome = call("plan", "-t", "tiny.toml", *arguments.split())
+    outcome.refused(1, "nobody/")
+    assert offered(outcome) == ["plan", "--task", "tiny.toml", *expected.split()]
+    assert call(*offered(outcome)).code == 0
 
 
 def cramped(megabytes: int, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -9,15 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
-from uae_bench.cli import arguments
+from tests.task.parts import write_jsonl
+from uae_bench.cli import arguments, show
 from uae_bench.experiment.request import Request
+from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
 
 COMMANDS = ("run", "plan", "list", "show", "export", "task", "cache", "import", "leaderboard", "lab")
@@ -105,6 +109,37 @@ def test_a_limited_run_says_that_it_is_partial(tmp_path: Path) -> None:
     assert "partial: --limit" in outcome.out
 
 
+@pytest.mark.parametrize(
+    ("asked", "columns", "others"),
+    [
+        (("R@5", "P@3"), ["R@5", "P@3"], ""),
+        (("R@5", "AP"), ["AP", "R@5"], ""),
+        (("P@1", "P@2", "P@3", "P@4", "P@5", "RR", "R@1"), ["RR", "P@1", "P@2", "P@3", "P@4"], "P@5, R@1"),
+    ],
+)
+def test_the_table_has_the_measures_that_were_asked_for(
+    tmp_path: Path, asked: tuple[str, ...], columns: list[str], others: str
+) -> None:
+    card = parts.write_task(tmp_path)
+    outcome = call("run", "-t", card, "-r", "bm25", *(f"--measure={one}" for one in asked), *where(tmp_path))
+    assert outcome.code == 0, outcome.err
+    head = next(line.split() for line in outcome.out.splitlines() if line.strip().startswith("system"))
+    assert head == ["system", *columns]
+    assert others in outcome.out
+    assert ("also measured: " in outcome.out) is bool(others)
+
+
+def test_queries_left_out_are_told_of_shown_measures_alone(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    queries = tmp_path / "data" / "queries.jsonl"
+    *others, last = (json.loads(line) for line in queries.read_text().splitlines())
+    write_jsonl(queries, [*others, {**last, "evidence": []}])
+    asked = ("nDCG@10", "R@10", "AP", "RR", "Success@5", "R@3")
+    outcome = call("run", "-t", card, "-r", "bm25", *(f"--measure={one}" for one in asked), *where(tmp_path))
+    told = next(line for line in outcome.out.splitlines() if " without " in line)
+    assert "RR" in told and "R@3" not in told
+
+
 def test_options_go_before_the_experiment_file(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path)
     path = tmp_path / "experiment.toml"
@@ -119,6 +154,8 @@ def test_an_experiment_file_with_an_unknown_field_is_refused(tmp_path: Path) -> 
     path = tmp_path / "experiment.toml"
     path.write_text('task = ["lab"]\nretrievers = ["random"]\n')
     call("run", "--task", "lab", "--config", path).refused(2, "no field 'task'", "tasks")
+    path.write_text('tasks = ["lab"]\nretreivers = ["random"]\n')
+    call("run", "--config", path).refused(2, "no field 'retreivers'", "did you mean retrievers")
 
 
 def test_a_plan_prints_steps_reasons_and_cost_and_makes_nothing(tmp_path: Path) -> None:
@@ -243,6 +280,11 @@ def test_nothing_to_export_is_said(tmp_path: Path) -> None:
     call("export", tmp_path / "all.tar", "--store", tmp_path / "store").refused(2, "nothing to export")
 
 
+def test_an_unknown_stage_to_export_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    command = ("export", tmp_path / "all.tar", "--stage", "pool", "--stage", "nope", "--store", tmp_path / "store")
+    call(*command).refused(1, "no stage is called 'nope'", "pool, retrieve", "utility")
+
+
 @pytest.mark.parametrize("name", ["uae", "bm25", "tiny.toml", "nDCG", "nDCG@10", "oracle-utility", "lab", "hard", "lm"])
 def test_anything_can_be_shown_by_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parts.write_task(tmp_path)
@@ -260,6 +302,33 @@ def test_options_are_shown_as_one_sets_them_with_what_they_do() -> None:
     assert "TokenF1(context=…) retrieved or none or gold" in " ".join(call("show", "TokenF1").out.split())
 
 
+def test_what_is_shown_of_an_option_can_be_typed() -> None:
+    assert "--set dense.query_prefix=<unset> " in call("show", "dense").out  # any word would become the prefix
+    assert "--set training.permute_utilities=false " in call("show", "training").out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", ["uae", "uae-direct", "infonce"])
+def test_a_trainers_options_can_be_read_and_copied_at_any_width(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(show, "out", Console(width=columns))
+    shown = call("show", name).out
+    assert max(map(len, shown.splitlines())) <= columns
+    settable = [" ".join(line.split()[:2]) for line in shown.splitlines() if line.startswith("  --set ")]
+    defaults = tomllib.loads(TRAINERS[name].defaults.read_text(encoding="utf-8"))
+    assert settable == [f"--set {name}.{option}={value}" for option, value in defaults.items()]
+    assert " # " not in shown
+    assert "τ, silent; unit vectors whose similarities span" in " ".join(shown.split())
+
+
+def test_a_tasks_defaults_are_shown_with_what_its_card_says() -> None:
+    shown = {tuple(line.split(maxsplit=1)) for line in call("show", "lab").out.splitlines() if "--set" not in line}
+    assert {("depth", "50"), ("baseline", "dense"), ("definition", "log-ratio")} <= {
+        (key, value.strip()) for key, value in shown
+    }
+
+
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     call("show", "nDGC").refused(1, "'nDGC'", "nDCG")
 
@@ -268,7 +337,8 @@ def test_lists_name_everything_that_can_be_run() -> None:
     shown = call("list").out
     for name in ("lab", "scifact", "bm25", "uae", "infonce", "oracle-evidence", "nDCG", "lab:lfm2"):
         assert name in shown, name
-    assert call("list", "retriever").code == 2
+    call("list", "retriever").refused(2, "'retriever' is no kind", "did you mean retrievers")
+    assert "bm25" in call("list", "retrievers").out
 
 
 def test_a_task_of_ones_own_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +350,37 @@ def test_a_task_of_ones_own_runs_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert call("run", "-r", "bm25", "--baseline", "random", "-t", "mine").code == 0
     assert (tmp_path / "runs" / "mine" / "bm25").is_dir()
     call("task", "new", "mine", "--from", "data").refused(1, "exists")
+
+
+def test_a_broken_card_is_listed_with_its_reason_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "mine.toml").write_text("nonsense = 1\n")
+    monkeypatch.chdir(tmp_path)
+    for command in (("list",), ("list", "tasks"), ("task", "list")):
+        outcome = call(*command)
+        assert outcome.code == 0, outcome.err
+        assert "lab" in outcome.out
+        told = next(line for line in outcome.out.splitlines() if line.strip().startswith("mine"))
+        assert "broken: tasks/mine.toml: " in told
+
+
+def test_what_is_wrong_with_a_card_is_said_once(tmp_path: Path) -> None:
+    card = parts.write_card(tmp_path, dpeth=3)
+    outcome = call("task", "check", card)
+    assert outcome.code == 3
+    assert (outcome.out + outcome.err).count("unknown key 'dpeth'") == 1
+    assert outcome.out.count(str(card)) == 1
+    assert "task tiny has 1 problem" in outcome.err.replace(str(card), "tiny")
+
+
+def test_pinning_says_whether_it_changed_the_card(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    assert call("task", "pin", card).out == f"pinned 2 files in {card}\n"
+    card.write_text("# mine\n" + card.read_text())
+    assert call("task", "pin", card).out == f"nothing changed: 2 files pinned already in {card}\n"
+    assert card.read_text().startswith("# mine\n")
 
 
 def test_ctrl_c_exits_130_with_the_command_that_goes_on(tmp_path: Path) -> None:

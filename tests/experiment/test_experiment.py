@@ -405,6 +405,11 @@ def test_the_python_call_takes_what_the_command_takes(tmp_path: Path) -> None:
         ("random", 3, 4),
     ]
     assert results.records[0].settings["bm25"]["k1"] == 0.9
+    alone = uae_bench.run(
+        task=str(card), retrievers="random", seeds=3, measures="AP", out=tmp_path / "runs", store=tmp_path / "store"
+    )
+    assert [(record.system, record.seed) for record in alone.records] == [("random", 3), ("bm25", 3)]
+    assert [one.measure for one in alone.records[0].measures] == ["AP"]
     with pytest.raises(UsageError, match="no field 'retriever'"):
         uae_bench.run(task=str(card), retrievers=[], retriever="bm25")
 

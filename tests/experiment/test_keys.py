@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,14 @@ def test_store_output_device_and_progress_are_in_no_key(tmp_path: Path) -> None:
     ]
     one, other = (fingerprint(plan.rows[0].evaluate) for plan in plans)
     assert one == other
+
+
+def test_a_system_s_name_is_in_a_key_as_it_was_typed(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    folder = parts.encoder()
+    for name in (f"dense:{folder}", f"dense:{folder.parent}/../{folder.parent.name}/{folder.name}"):
+        row = parts.prepare(card, tmp_path / "store", (name,)).plans[0].rows[0]
+        assert name in json.dumps(dict(row.run.config))
 
 
 def test_rows_share_what_does_not_depend_on_them(tmp_path: Path) -> None:

@@ -56,6 +56,13 @@ def test_what_is_no_spec_is_refused_with_the_form(text: str) -> None:
     assert "hf:" in caught.value.hint
 
 
+@pytest.mark.parametrize(("text", "example"), [("lab:", "lab:lfm2"), ("hf:", "hf:owner/name"), ("gpt2", "hf:gpt2")])
+def test_the_example_has_the_backend_that_was_meant(text: str, example: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_lm(text)
+    assert caught.value.hint == f"e.g. {example}"
+
+
 def test_an_unknown_backend_names_the_known_ones() -> None:
     with pytest.raises(UnknownName, match="'vlm'"):
         parse_lm("vlm:x")

@@ -94,7 +94,7 @@ def test_a_changed_file_is_refused_by_its_sha256(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("one", "two"))
     with pytest.raises(BadInput, match="the file is not the pinned one") as error:
         read_task(card, None)
-    assert "task pin" in error.value.hint
+    assert f"'uae-bench task pin {card.name}'" in error.value.hint
 
 
 def test_a_card_without_files_says_how_to_get_them() -> None:

@@ -16,8 +16,8 @@ from typer.core import TyperGroup
 from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, DataUnavailable, StoreError, UaeBenchError
 
 DISK_ERRORS = frozenset({
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
-    errno.EEXIST, errno.ENAMETOOLONG,
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
+    errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 })  # fmt: skip
 """What a disk may answer to a command that writes where the user said."""
 
@@ -90,7 +90,7 @@ class Commands(TyperGroup):
 def _disk(error: OSError) -> StoreError:
     where = error.filename or "the output folder"
     return StoreError(
-        f"cannot write {where}: {error.strerror}", hint="free some space (uae-bench cache gc), or choose another --out"
+        f"cannot write {where}: {error.strerror}", hint="free some space (uae-bench cache gc), or name another place"
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +15,7 @@ import typer
 
 from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import print_fields, print_rows
-from uae_bench.errors import UnknownName
+from uae_bench.errors import UnknownName, UsageError
 from uae_bench.registry import nearest
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from uae_bench.metrics.measure import Family
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
+REASON = re.compile(r"""^(?P<option>[\w-]+) *= *(?:"[^"]*"|[^"#\n]*) *# *(?P<why>.*)$""", re.MULTILINE)
+"""A line of a trainer's defaults: an option, its value, and behind it the reason."""
 EXAMPLES = """\
 Examples:
 
@@ -43,9 +48,16 @@ class Kind(StrEnum):
     models = "models"
 
 
-def list_names(kind: Annotated[Kind | None, typer.Argument(help="One kind only.")] = None) -> None:
+def list_names(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help=f"One kind only: {', '.join(Kind)}.", autocompletion=lambda: [*Kind]),
+    ] = None,
+) -> None:
     """Everything that can be named on the command line."""
-    for wanted in Kind if kind is None else (kind,):
+    if kind is not None and kind not in [*Kind]:
+        raise UsageError(f"{kind!r} is no kind of name", hint=nearest(kind, Kind))
+    for wanted in Kind if kind is None else (Kind(kind),):
         title, columns, rows = _listing(wanted)
         print_rows(out, title, columns, rows)
 
@@ -94,8 +106,14 @@ def _show_trainer(name: str) -> None:
     from uae_bench.systems import TRAINERS
 
     trainer = TRAINERS[name]
-    print_fields(out, {"trained system": name, "needs": trainer.needs, "options": f"--set {name}.OPTION=VALUE"})
-    out.print(Path(trainer.defaults).read_text(encoding="utf-8"), highlight=False, markup=False)
+    content = Path(trainer.defaults).read_text(encoding="utf-8")
+    reasons = {found["option"]: found["why"] for found in REASON.finditer(content)}
+    head = takewhile(lambda line: line.startswith("#"), content.splitlines())
+    about = " ".join(line.removeprefix("#").strip() for line in head) or "defaults and what they do"
+    print_fields(out, {"trained system": name, "needs": trainer.needs, "options": about})
+    print_fields(
+        out, {_option(name, option, value): reasons.get(option, "") for option, value in tomllib.loads(content).items()}
+    )
 
 
 def _family(name: str) -> str:
@@ -116,8 +134,8 @@ def _show_task(name: str) -> None:
     from uae_bench.task.readers import READERS
 
     card = load_card(name)
-    told = card.model_dump(mode="json", exclude_defaults=True)
-    print_fields(out, {key: _plain(value) for key, value in _flat(told, "").items()})
+    told = _flat(card.model_dump(mode="json"), "")
+    print_fields(out, {key: _plain(value) for key, value in told.items() if value not in (None, "", [])})
     _show_options(card.name, READERS[card.reader].options, card.options)
 
 
@@ -127,10 +145,15 @@ def _show_options(name: str, options: type[BaseModel], chosen: Mapping[str, obje
     print_fields(
         out,
         {
-            f"  --set {name}.{option}={_plain(chosen.get(option, about.get('default')))}": _about(about)
+            _option(name, option, chosen.get(option, about.get("default"))): _about(about)
             for option, about in properties.items()
         },
     )
+
+
+def _option(name: str, option: str, value: object) -> str:
+    """An option as one sets it; one without a value so that a shell refuses it, for no word would say the same."""
+    return f"  --set {name}.{option}={'<unset>' if value is None else _plain(value)}"
 
 
 def _about(schema: Mapping[str, Any]) -> str:
@@ -149,7 +172,7 @@ def _flat(table: Mapping[str, Any], above: str) -> dict[str, Any]:
 def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
-    return "unset" if value is None else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _typed(name: str) -> str:
@@ -161,10 +184,13 @@ def _typed(name: str) -> str:
 
 def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
     if kind is Kind.tasks:
-        from uae_bench.task.card import card_names, load_card
+        from uae_bench.task.card import TaskCard, listed_cards
 
-        cards = [load_card(name) for name in card_names()]
-        return "tasks", ("name", "pool", "what it is"), [[card.name, card.pool, card.title] for card in cards]
+        rows = [
+            [name, card.pool, card.title] if isinstance(card, TaskCard) else [name, "–", f"broken: {card}"]
+            for name, card in listed_cards()
+        ]
+        return "tasks", ("name", "pool", "what it is"), rows
     if kind is Kind.measures:
         from uae_bench.metrics import MEASURES
 

@@ -13,7 +13,8 @@ import typer
 from uae_bench.cli import arguments as arg
 from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import counted, print_rows
-from uae_bench.errors import UsageError
+from uae_bench.errors import UnknownName, UsageError
+from uae_bench.stages import STAGES
 from uae_bench.store import Entry, Store
 
 cache = typer.Typer(help="The store: what is kept, why it hits or misses, and how to free space.", no_args_is_help=True)
@@ -83,6 +84,9 @@ def export(
     store: arg.StoreFolder = arg.DEFAULT_STORE,
 ) -> None:
     """Pack artifacts into one archive that another machine can import, verified by hash."""
+    unknown = next((name for name in stage or () if name not in STAGES), None)
+    if unknown is not None:
+        raise UnknownName(f"no stage is called {unknown!r}", hint=f"the stages: {', '.join(STAGES)}")
     kept = Store(store)
     chosen = [one.digest for one in kept.entries() if not one.fault and (not stage or one.stage in stage)]
     if not chosen:

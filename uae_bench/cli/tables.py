@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from uae_bench.experiment import PlannedStep, Results
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("Success@1", "ExpUtil@1", "uNDCG@10", "TokenF1", "Harm", "nDCG@10", "R@10", "AP", "RR", "Success@5")
 COLUMNS = 5
-"""The terminal's table has the first few of these measures that the task has; the records have all."""
+"""The terminal's table has so many measures, these first; the records have all."""
 
 STATUS_STYLE = {"hit": "green", "miss": "yellow", "waits": "dim"}
 
@@ -27,18 +29,30 @@ def print_results(console: Console, results: Results) -> None:
     """A table per task, the tests against its baseline, and where everything was written."""
     for task in dict.fromkeys(record.task for record in results.records):
         records = [record for record in results.records if record.task == task]
+        measures = _plain_measures(records)
+        told = records, measures[:COLUMNS], results.comparisons.get(task, ()), results.baselines[task]
         console.print(f"\n[bold]{escape(_title(records[0]))}[/]", highlight=False, soft_wrap=True)
-        console.print(_table(records, results.comparisons.get(task, ()), results.baselines[task]))
-        for line in _notes(records, results.comparisons.get(task, ()), results.baselines[task]):
+        console.print(_table(*told))
+        if measures[COLUMNS:]:
+            others = f"also measured: {', '.join(measures[COLUMNS:])}"
+            console.print(others, style="dim", markup=False, highlight=False, soft_wrap=True)
+        for line in _notes(*told):
             console.print(line, style="dim", highlight=False, soft_wrap=True)
     console.print("\nwritten:", highlight=False)
     for folder in results.folders:
         console.print(f"  {escape(_short(folder))}", highlight=False, soft_wrap=True)
 
 
-def _table(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], baseline: str) -> Table:
+def _plain_measures(records: Sequence[ResultRecord]) -> list[str]:
+    """What the task's own models measured, the best known first; a held-out model's measures end in ` [spec]`."""
+    found = dict.fromkeys(one.measure for record in records for one in record.measures if not one.measure.endswith("]"))
+    return [*(name for name in SHOWN if name in found), *(name for name in found if name not in SHOWN)]
+
+
+def _table(
+    records: Sequence[ResultRecord], measures: Sequence[str], comparisons: Sequence[Comparison], baseline: str
+) -> Table:
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    measures = [name for name in SHOWN if any(record.measure(name) for record in records)][:COLUMNS]
     table.add_column("system", no_wrap=True)
     for name in measures:
         table.add_column(name, justify="right", no_wrap=True)
@@ -79,7 +93,9 @@ def _cell(record: ResultRecord, measure: str, test: Comparison | None) -> str:
     return f"{found.mean:.3f}{star or ' '}"
 
 
-def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], baseline: str) -> list[str]:
+def _notes(
+    records: Sequence[ResultRecord], measures: Sequence[str], comparisons: Sequence[Comparison], baseline: str
+) -> list[str]:
     lines = []
     untested = next((one.why for one in comparisons if one.why), "")
     if untested:
@@ -88,7 +104,7 @@ def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], b
         lines.append(
             f"▲▼ above or below {baseline} at p ≤ 0.05: paired sign flips clustered by document, Holm within a measure"
         )
-    lines += _left_out(records[0])
+    lines += _left_out(records[0], measures)
     if any(record.kind == "reference" for record in records):
         lines.append("references see answers or evidence that no retriever may see")
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]
@@ -99,9 +115,9 @@ def _notes(records: Sequence[ResultRecord], comparisons: Sequence[Comparison], b
     return lines
 
 
-def _left_out(record: ResultRecord) -> list[str]:
+def _left_out(record: ResultRecord, measures: Sequence[str]) -> list[str]:
     """The queries that a shown measure says nothing of, once per reason: the same ones for every system."""
-    shown = [found for name in SHOWN if (found := record.measure(name)) is not None]
+    shown = [found for name in measures if (found := record.measure(name)) is not None]
     reasons: dict[tuple[str, int], list[str]] = {}
     for found in shown:
         for why, count in found.undefined.items():
@@ -159,10 +175,18 @@ def print_rows(console: Console, title: str, columns: Sequence[str], rows: Seque
 
 
 def print_fields(console: Console, fields: Mapping[str, str]) -> None:
-    """Names and values, one pair a line."""
-    width = max((len(name) for name in fields), default=0)
+    """Names beside values; above them where the names would take more than half the width. No name is folded."""
+    names = {name: Text(name, style="bold") for name in fields}
+    if 2 * max(map(len, fields), default=0) > console.width:
+        for name, value in fields.items():
+            console.print(names[name], soft_wrap=True)
+            console.print(Padding(Text(value), (0, 0, 0, 6), expand=False))
+        return
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
     for name, value in fields.items():
-        console.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(value)}", highlight=False)
+        table.add_row(names[name], Text(value))
+    console.print(table)
 
 
 def counted(number: int, noun: str) -> str:

@@ -70,20 +70,28 @@ def check(name: Name, data: arg.Data = None, as_json: arg.AsJson = False) -> Non
 @app.command(name="list")
 def list_tasks() -> None:
     """The tasks that can be run by name."""
-    from uae_bench.task.card import card_names, load_card
+    from uae_bench.task.card import TaskCard, listed_cards
 
-    cards = [load_card(name) for name in card_names()]
-    rows = [[card.name, card.pool, "yes" if card.has_answers else "no", card.title] for card in cards]
+    rows = [
+        [name, card.pool, "yes" if card.has_answers else "no", card.title]
+        if isinstance(card, TaskCard)
+        else [name, "–", "–", f"broken: {card}"]
+        for name, card in listed_cards()
+    ]
     print_rows(out, "tasks", ("name", "pool", "answers", "what it is"), rows)
 
 
 @app.command()
 def pin(name: Name, data: arg.Data = None) -> None:
     """Write revision and sha256 of the task's files, as they are now, into its card."""
+    from uae_bench.task.card import load_card
     from uae_bench.task.pin import pin_card
 
+    before = load_card(name)
     path, card = pin_card(name, data=data)
-    out.print(f"pinned {counted(len(card.files), 'file')} in {path}", highlight=False, soft_wrap=True)
+    files = counted(len(card.files), "file")
+    said = f"nothing changed: {files} pinned already" if card == before else f"pinned {files}"
+    out.print(f"{said} in {path}", highlight=False, soft_wrap=True)
 
 
 def add_to(parent: typer.Typer) -> None:

@@ -2,9 +2,10 @@
 
 request -> setup (the card's defaults) -> plan (rows and their steps) -> runner (the store) -> results
 
-Each stage has one function, in `retrieving`, `learning` or `judging`, that makes its step: what enters the key, what
-is read from other artifacts, what is written. The work itself is `pipeline`'s. A step's `config` holds what a user may
-choose, its `facts` what was found out (digests of task and weights); paths, devices and progress are in neither.
+Each stage has one function, in `retrieving`, `learning` or `judging`, that makes its step: what enters the key, what is
+read from other artifacts, what is written. The work itself is `pipeline`'s. A step's `config` holds what a user may
+choose, names as they were typed; its `facts` what was found out (digests of task and weights). Where store, data and
+output lie, devices and progress are in neither.
 """
 
 from __future__ import annotations

@@ -20,13 +20,20 @@ BI_ENCODERS = ("dense", "bge", "minilm")
 def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training: str) -> dict[str, Any]:
     """The request with the lab's models wherever others are named; its tasks and the one that is trained on by name."""
     systems = [_without_hub(system.name) for system in setup.systems]
-    fields = _given(asked) | {
-        "retrievers": tuple(dict.fromkeys((*setup.references, *systems))),
+    given = _given(asked)
+    fields = given | {
+        "retrievers": tuple(dict.fromkeys(map(_without_hub, asked.retrievers))),
         "baseline": _without_hub(setup.baseline),
         "encoder": ENCODER,
         "held_out": HELD_OUT if setup.held_out else (),
     }
     fields |= {role: LANGUAGE_MODEL for role in ("scorer", "generator") if getattr(setup, role)}
+    cards = [load_card(name) for name in asked.tasks]
+    for field in ("baseline", "encoder", "scorer", "generator", "held_out"):
+        if field not in given and all(getattr(card, field) == fields.get(field) for card in cards):
+            fields.pop(field, None)  # nobody typed it, and it holds without
+    if not asked.retrievers:
+        del fields["retrievers"]  # the baseline alone
     if setup.test.pool == "hard":
         fields["pool"] = "document"
     settings = _settings(asked, systems, (*tasks, training))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from uae_bench.errors import BadInput, UsageError
+from uae_bench.errors import BadInput, UsageError, in_plain_words
 from uae_bench.registry import nearest
 
 Setting = bool | int | float | str
@@ -66,15 +66,20 @@ def request(fields: Mapping[str, Any]) -> Request:
     Raises:
         UsageError: an unknown field, or a value out of range; the message names field, value and reason.
     """
-    unknown = sorted(set(fields) - set(Request.model_fields))
-    if unknown:
-        raise UsageError(f"an experiment has no field {unknown[0]!r}", hint=nearest(unknown[0], Request.model_fields))
+    _refuse_unknown(fields)
     try:
         return Request(**fields)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "experiment"
-        raise UsageError(f"{field} = {first['input']!r}: {first['msg']}", hint="see uae-bench run --help") from error
+        reason = in_plain_words(first["msg"])
+        raise UsageError(f"{field} = {first['input']!r}: {reason}", hint="see uae-bench run --help") from error
+
+
+def _refuse_unknown(fields: Mapping[str, Any]) -> None:
+    unknown = sorted(set(fields) - set(Request.model_fields))
+    if unknown:
+        raise UsageError(f"an experiment has no field {unknown[0]!r}", hint=nearest(unknown[0], Request.model_fields))
 
 
 def parse_setting(text: str) -> tuple[str, Setting]:
@@ -101,6 +106,7 @@ def read_experiment(path: Path) -> dict[str, Any]:
 
     Raises:
         BadInput: the file cannot be read or is no TOML (line and column are named).
+        UsageError: an unknown field; said before anything is missed for which it may have been meant.
     """
     try:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -108,6 +114,7 @@ def read_experiment(path: Path) -> dict[str, Any]:
         raise BadInput(f"cannot read the experiment file {path}: {error.strerror}", hint="check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid TOML: {error}", hint="mend the line it names") from error
+    _refuse_unknown(fields)
     tables = fields.get("settings", {})
     if not isinstance(tables, dict):
         raise BadInput(f"{path}: settings is no table", hint="write [settings.uae] and below it tau = 0.05")

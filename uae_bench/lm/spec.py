@@ -79,7 +79,8 @@ def parse_lm(text: str) -> LmSpec:
     """
     backend, colon, name = text.partition(":")
     if not colon or not backend or not name:
-        example = f"hf:{text.strip(':')}" if text.strip(":") else "hf:owner/name"
+        examples = {"lab": "lab:lfm2", "hf": "hf:owner/name"}
+        example = examples.get(backend) or f"hf:{text.strip(':') or 'owner/name'}"
         raise BadInput(f"{text!r} names no language model: its form is backend:name@revision", hint=f"e.g. {example}")
     LMS[backend]
     if Path(name).expanduser().exists() or "@" not in name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from uae_bench.errors import BadInput, UnknownName
+from uae_bench.errors import BadInput, UaeBenchError, UnknownName, in_plain_words
 from uae_bench.registry import Registry, nearest
 
 PoolKind = Literal["document", "corpus", "hard"]
@@ -129,6 +129,15 @@ def card_names() -> list[str]:
     return sorted({path.stem for path in (*_shipped().glob("*.toml"), *Path("tasks").glob("*.toml"))} | {*PLUGIN_CARDS})
 
 
+def listed_cards() -> Iterator[tuple[str, TaskCard | UaeBenchError]]:
+    """Every name with its card, or with what keeps that card from being read: one bad card hides no other."""
+    for name in card_names():
+        try:
+            yield name, load_card(name)
+        except UaeBenchError as error:
+            yield name, error
+
+
 def load_card(name_or_path: str) -> TaskCard:
     """The card of a name, or of a path that ends in `.toml`.
 
@@ -208,7 +217,7 @@ def _explain(kind: str, place: Iterable[str | int], message: str, model: type[Ba
         return f"unknown key {key!r}, {nearest(steps[-1], _fields(model, steps[:-1]))}"
     if kind == "missing":
         return f"the key {key!r} is missing"
-    return f"{key or 'card'}: {message.removeprefix('Value error, ')}"
+    return f"{key or 'card'}: {in_plain_words(message)}"
 
 
 def _fields(model: type[BaseModel], tables: tuple[str, ...]) -> Iterable[str]:

@@ -81,7 +81,7 @@ def check_task(
         report = CheckReport(card.name, tuple(raw.problems), notes=tuple(str(note) for note in raw.notes))
         return report if raw.problems else inspected(assembled(card, raw))
     except BadInput as error:
-        return CheckReport(name_or_card, (Problem(place, str(error), error.hint),))
+        return CheckReport(name_or_card, (Problem(place, str(error).removeprefix(f"{place}: "), error.hint),))
 
 
 def inspected(task: Task) -> CheckReport:
@@ -107,11 +107,14 @@ def require(report: CheckReport) -> None:
     """Nothing where the report is sound.
 
     Raises:
-        CheckFailed: with the number of problems and the first of them.
+        CheckFailed: with the number of problems; what they are is the report's to say.
     """
     if not report.ok:
-        first = report.problems[0]
-        raise CheckFailed(f"task {report.name} has {len(report.problems)} problems, the first: {first}", hint=first.fix)
+        count = len(report.problems)
+        raise CheckFailed(
+            f"task {report.name} has {count} problem{'s' if count > 1 else ''}",
+            hint="the report names each with its fix",
+        )
 
 
 def effective_documents(task: Task, split: Split) -> float:

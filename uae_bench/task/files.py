@@ -30,7 +30,7 @@ def locate_files(card: TaskCard, reader: Reader, data: Path | None) -> dict[str,
     for role, path in found.items():
         expected = card.files.get(role)
         if expected and expected.repo is None:
-            verify(path, expected.sha256)
+            verify(card, path, expected.sha256)
     return found
 
 
@@ -65,7 +65,7 @@ def find(data: Path, reader: Reader) -> dict[str, Path]:
     return found
 
 
-def verify(path: Path, sha256: str | None) -> None:
+def verify(card: TaskCard, path: Path, sha256: str | None) -> None:
     """Nothing where the file has the sha256, or where none is known; BadInput where it differs."""
     if sha256 is None:
         return
@@ -73,7 +73,7 @@ def verify(path: Path, sha256: str | None) -> None:
     if computed != sha256:
         raise BadInput(
             f"{path} has the sha256 {computed[:16]}…, the card says {sha256[:16]}…: the file is not the pinned one",
-            hint="restore the file, or accept the new one with 'uae-bench task pin'",
+            hint=f"restore the file, or accept the new one with 'uae-bench task pin {card.name}' (or the card's path)",
         )
 
 
@@ -97,7 +97,7 @@ def fetch(card: TaskCard, role: str, file: FileCard) -> Path:
     if path is None:
         hub_commit(card, role, file)
         path = _download(card, role, file)
-    verify(path, file.sha256)
+    verify(card, path, file.sha256)
     return path
 
 

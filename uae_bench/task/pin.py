@@ -20,7 +20,8 @@ def pin_card(name_or_path: str, *, data: Path | None = None) -> tuple[Path, Task
     """Write what the card's files are now into the card, and return its path and content.
 
     Hub files are downloaded; their revision becomes the commit it names today. Files on disk (the card's `data`, or the
-    `data` given here) get their sha256 alone. The card is written anew: its values stay, its comments do not.
+    `data` given here) get their sha256 alone. A card that says so already is left alone; another is written anew: its
+    values stay, its comments do not.
 
     Raises:
         NotPossible: the task has no files. BadInput: a file cannot be found or fetched, the card cannot be written.
@@ -35,12 +36,13 @@ def pin_card(name_or_path: str, *, data: Path | None = None) -> tuple[Path, Task
     if on_disk is None and not remote:
         raise NotPossible(f"the card of {card.name} names no files", hint="name them with --data PATH")
     content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    content["files"] = (
+    files = (
         {role: {"sha256": file_digest(file)} for role, file in find(on_disk.expanduser(), reader).items()}
         if on_disk
         else {role: _pinned(card, role, file) for role, file in remote.items()}
     )
-    write_card(path, content)
+    if files != content.get("files"):
+        write_card(path, {**content, "files": files})
     return path, read_card(path)
 
 
