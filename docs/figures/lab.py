@@ -23,7 +23,8 @@ import uae_bench
 HERE = Path(__file__).parent
 DIFFICULTIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 COMPLETENESS = (1.0, 0.7, 0.4)
-STYLE = {"dense": ("#8a8a8a", "o"), "infonce": ("#c2661a", "s"), "uae": ("#1f6fb2", "D")}
+STYLE = {"dense": ("#8a8a8a", "o", -0.06), "infonce": ("#c2661a", "s", 0.0), "uae": ("#1f6fb2", "D", 0.06)}
+"""Colour, marker, and a shift to the side, so that equal values do not hide each other."""
 
 
 Points = dict[str, list[float]]
@@ -64,16 +65,27 @@ def draw(points: Mapping[str, Mapping[str, Points]], path: Path) -> None:
     figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, width_ratios=(5, 3, 2.2))
     for panel, (name, columns) in zip(panels, points.items(), strict=True):
         labels = list(columns)
-        for system, (colour, marker) in STYLE.items():
-            rows = [columns[label][system] for label in labels if system in columns[label]]
+        for system, (colour, marker, shift) in STYLE.items():
+            places = [place for place, label in enumerate(labels) if system in columns[label]]
+            rows = [columns[labels[place]][system] for place in places]
             if not rows:
                 continue
             means = [row[0] for row in rows]
             bars = [[row[0] - row[1] for row in rows], [row[2] - row[0] for row in rows]]
             line = "none" if name == "control" else "-"
             panel.errorbar(
-                labels, means, bars, color=colour, marker=marker, linestyle=line, capsize=3, label=system, lw=1.4, ms=5
+                [place + shift for place in places],
+                means,
+                bars,
+                color=colour,
+                marker=marker,
+                linestyle=line,
+                capsize=3,
+                label=system,
+                lw=1.4,
+                ms=5,
             )
+        panel.set_xticks(range(len(labels)), labels)
         panel.set_xlabel(name)
         panel.set_ylim(0, 1)
         panel.grid(axis="y", color="#e4e4e4", lw=0.6)
