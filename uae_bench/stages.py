@@ -77,11 +77,17 @@ STAGES: Mapping[str, Stage] = {
             "uae_bench.utility",
             *ASKING,
             *_in("pipeline", "label"),
-            *_in("experiment.learning", "label_step", "_passages_of"),
+            *_in("experiment.learning", "label_step", "_candidates", "_passages_of"),
         ),
     ),
     "states": Stage(
-        1, ("uae_bench.reading", *ASKING, *_in("pipeline", "read_states"), *_in("experiment.learning", "states_step"))
+        1,
+        (
+            "uae_bench.reading",
+            *ASKING,
+            *_in("pipeline", "read_states"),
+            *_in("experiment.learning", "states_step", "_candidates", "_passages_of"),
+        ),
     ),
     "train": Stage(
         2,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from uae_bench.experiment.models import Models, usable_device
+from uae_bench.lm.spec import LmSpec
 from uae_bench.pipeline import Pools
 from uae_bench.records import Query, RetrievalView
 from uae_bench.retrieval.component import Resources
 from uae_bench.significance import clusters_of
-from uae_bench.store import CallCache, Json
+from uae_bench.store import CallCache, Json, digest_of
 from uae_bench.task.task import Task
 
 RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors"
@@ -56,6 +58,20 @@ class Bench:
     @property
     def label(self) -> str:
         return f"{self.task.name}/{'+'.join(self.splits)}"
+
+    def asking(self, spec: LmSpec) -> dict[str, str]:
+        """The task and the language model that is asked about it, for keys; `lm` names its speed too."""
+        return {**self.facts, "lm": digest_of(dict(self.identity(spec))), "prompt": spec.prompt.digest}
+
+    def identity(self, spec: LmSpec) -> Mapping[str, str]:
+        """What a language model's output depends on here."""
+        return spec.identity(self.models.dtype)
+
+    @cached_property
+    def passage_length(self) -> float:
+        """Mean characters of a passage, for estimates."""
+        passages = self.task.passages.values()
+        return sum(len(passage.text) for passage in passages) / len(passages)
 
     def running(self) -> Resources:
         """The resources with their device settled; imports torch, so only a stage that misses asks."""

@@ -17,7 +17,7 @@ from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
 from uae_bench.metrics import Judged, Measure
 from uae_bench.records import GenerationRecord, Value
-from uae_bench.store import Artifact, Json, canonical_json, digest_of
+from uae_bench.store import Artifact, Json, canonical_json
 from uae_bench.task.task import reading_order
 from uae_bench.utility import utilities
 
@@ -29,7 +29,7 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
     """Stage generate: an answer per query from the first `size` passages of a run, from none (`closed-book`), or
     from the marked evidence in reading order (`gold`).
     """
-    identity = spec.identity(bench.models.dtype)
+    facts = bench.asking(spec)
     run = context if isinstance(context, Step) else None
     shown = 0 if context == "closed-book" else size
 
@@ -46,13 +46,13 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
             contexts(inputs),
             template=spec.prompt,
             sampling=sampling,
-            model=identity,
+            model=bench.identity(spec),
             calls=bench.calls,
             progress=bench.resources.progress,
         )
         runs.write_generations(written, folder / GENERATIONS)
         tokens = sum(record.prompt_tokens + record.completion_tokens for record in written)
-        return {"tokens": tokens, "work": digest_of(dict(identity))}
+        return {"tokens": tokens, "work": facts["lm"]}
 
     kind = "retrieved" if run else str(context)
     needs = {"run": run} if run else {}
@@ -60,19 +60,17 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
         "generate",
         f"answer {bench.label} with {spec.text} ({run.label if run else context})",
         {"context": kind, "size": shown, "sampling": {**asdict(sampling), "stop": list(sampling.stop)}, **bench.scope},
-        {**bench.facts, "lm": digest_of(dict(identity)), "prompt": spec.prompt.digest},
+        facts,
         produce,
         needs,
         estimate=lambda: _writing_cost(bench, shown, sampling),
-        work=digest_of(dict(identity)),
+        work=facts["lm"],
     )
 
 
 def _writing_cost(bench: Bench, size: int, sampling: Sampling) -> Estimate:
     """One answer per query, as long as it may grow."""
-    passages = bench.task.passages
-    mean_bytes = sum(len(passage.text) for passage in passages.values()) / len(passages)
-    prompt = sum(size * mean_bytes + len(query.text) for query in bench.queries) / BYTES_PER_TOKEN
+    prompt = sum(size * bench.passage_length + len(query.text) for query in bench.queries) / BYTES_PER_TOKEN
     return Estimate(len(bench.queries), round(prompt) + sampling.max_tokens * len(bench.queries))
 
 

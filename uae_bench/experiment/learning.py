@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,6 +16,7 @@ from uae_bench.experiment.bench import COUNTS, RUN, STATES, UTILITIES, Bench
 from uae_bench.experiment.retrieving import read_pools
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec
+from uae_bench.records import Query
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
 from uae_bench.systems.trainer import Trainer
 from uae_bench.utility import utilities
@@ -41,66 +42,70 @@ def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without:
     Of a run the first `LABELLED_DEPTH` passages count, and the marked evidence is always labelled. What the labels
     in `without` hold already is left out.
     """
-    identity = spec.identity(bench.models.dtype)
-
-    def candidates(inputs: Mapping[str, Artifact]) -> dict[str, list[str]]:
-        labelled = [row for role in without for row in runs.read_utilities(inputs[role].folder / UTILITIES)]
-        known = {(row.query, row.passage) for row in labelled}
-        found = {query.id: dict.fromkeys(sorted(bench.task.evidence(query.id))) for query in bench.queries}
-        for role in sources:
-            for query, passages in _passages_of(inputs[role]).items():
-                found[query].update(dict.fromkeys(passages))
-        return {query: [p for p in sorted(row) if (query, p) not in known] for query, row in found.items()}
+    facts = bench.asking(spec)
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        known = [row for role in without for row in runs.read_utilities(inputs[role].folder / UTILITIES)]
+        candidates = _candidates(bench, [inputs[role] for role in sources], {(row.query, row.passage) for row in known})
         labelled = pipeline.label(
             bench.models.get(spec),
             bench.task,
-            candidates(inputs),
+            candidates,
             template=spec.prompt,
-            model=identity,
+            model=bench.identity(spec),
             calls=bench.calls,
             progress=bench.resources.progress,
         )
         runs.write_utilities(labelled.rows, folder / UTILITIES)
         (folder / COUNTS).write_text(canonical_json(asdict(labelled.counts)))
-        return {"tokens": labelled.counts.tokens, "work": digest_of(dict(identity))}
+        return {"tokens": labelled.counts.tokens, "work": facts["lm"]}
 
     return Step(
         "utility",
         f"label {bench.label} with {spec.text}",
         {"depth": LABELLED_DEPTH, **bench.scope},
-        {**bench.facts, "lm": digest_of(dict(identity)), "prompt": spec.prompt.digest},
+        facts,
         produce,
         {**sources, **without},
         estimate=lambda: _labelling_cost(bench, sources),
-        work=digest_of(dict(identity)),
+        work=facts["lm"],
     )
+
+
+def _candidates(
+    bench: Bench, sources: Sequence[Artifact], known: Container[tuple[str, str]] = ()
+) -> dict[str, list[str]]:
+    """The passages of each query in scope that pools or runs hold, and its evidence, but for the `known` pairs."""
+    found = {query.id: dict.fromkeys(sorted(bench.task.evidence(query.id))) for query in bench.queries}
+    for source in sources:
+        for query, passages in _passages_of(source).items():
+            found[query].update(dict.fromkeys(passages))
+    return {query: [p for p in sorted(row) if (query, p) not in known] for query, row in found.items()}
 
 
 def _labelling_cost(bench: Bench, sources: Mapping[str, Step]) -> Estimate:
     """Every candidate of every query with every answer, shared prefixes not yet taken off."""
-    whole = any(step.stage == "pool" for step in sources.values())
-    passages = bench.task.passages
-    mean_bytes = sum(len(passage.text) for passage in passages.values()) / len(passages)
     calls, tokens = 0, 0.0
-    for query in bench.queries:
-        document = bench.task.documents.get(query.document_id or "", ())
-        count = len(document) if whole and document else LABELLED_DEPTH
+    for query, count in _candidate_counts(bench, sources):
         answers = bench.task.answerable(query.id)
         calls += (count + 1) * len(answers)
-        tokens += sum(count * (mean_bytes + len(query.text) + len(answer.text)) for answer in answers)
+        tokens += sum(count * (bench.passage_length + len(query.text) + len(answer.text)) for answer in answers)
     return Estimate(calls, round(tokens / BYTES_PER_TOKEN))
 
 
-def _reading_cost(bench: Bench) -> Estimate:
+def _reading_cost(bench: Bench, sources: Mapping[str, Step]) -> Estimate:
     """Every candidate of every query that has an answer, once."""
-    passages = bench.task.passages
-    mean_bytes = sum(len(passage.text) for passage in passages.values()) / len(passages)
-    asked = [query for query in bench.queries if bench.task.answerable(query.id)]
-    counts = [len(bench.task.documents.get(query.document_id or "", ())) or LABELLED_DEPTH for query in asked]
-    tokens = sum(count * (mean_bytes + len(query.text)) for count, query in zip(counts, asked, strict=True))
-    return Estimate(sum(counts), round(tokens / BYTES_PER_TOKEN))
+    asked = [(query, count) for query, count in _candidate_counts(bench, sources) if bench.task.answerable(query.id)]
+    tokens = sum(count * (bench.passage_length + len(query.text)) for query, count in asked)
+    return Estimate(sum(count for _, count in asked), round(tokens / BYTES_PER_TOKEN))
+
+
+def _candidate_counts(bench: Bench, sources: Mapping[str, Step]) -> Iterator[tuple[Query, int]]:
+    """About how many candidates each query will have, known before pools and runs are made."""
+    whole = any(step.stage == "pool" for step in sources.values())
+    for query in bench.queries:
+        document = bench.task.documents.get(query.document_id or "", ())
+        yield query, len(document) if whole and document else LABELLED_DEPTH
 
 
 def _passages_of(artifact: Artifact) -> Mapping[str, Sequence[str]]:
@@ -111,8 +116,9 @@ def _passages_of(artifact: Artifact) -> Mapping[str, Sequence[str]]:
     return {query: ranking.passages[:LABELLED_DEPTH] for query, ranking in run.rankings.items()}
 
 
-def states_step(bench: Bench, spec: LmSpec, labels: Step) -> Step:
-    """Stage states: what a model has in mind after each labelled pair, once for all trainers and seeds.
+def states_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step]) -> Step:
+    """Stage states: what a model has in mind after each candidate of a query that has an answer, once for all trainers
+    and seeds, whoever labels.
 
     Raises:
         NotPossible: the model's states cannot be seen.
@@ -121,29 +127,30 @@ def states_step(bench: Bench, spec: LmSpec, labels: Step) -> Step:
         raise NotPossible(
             f"{spec.text} shows no states for a reward model to read", hint="take one whose weights are here: hf:…"
         )
-    identity = spec.identity(bench.models.dtype)
+    facts = bench.asking(spec)
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
-        rows = runs.read_utilities(inputs["labels"].folder / UTILITIES)
+        found = _candidates(bench, [inputs[role] for role in sources])
+        pairs = [(query, passage) for query in found if bench.task.answerable(query) for passage in found[query]]
         states = pipeline.read_states(
             cast("Reader", bench.models.get(spec)),
             bench.task,
-            list(dict.fromkeys((row.query, row.passage) for row in rows)),
+            pairs,
             template=spec.prompt,
             progress=bench.resources.progress,
         )
         runs.write_states(states, folder / STATES)
-        return {"tokens": states.tokens, "work": digest_of(dict(identity))}
+        return {"tokens": states.tokens, "work": facts["lm"]}
 
     return Step(
         "states",
         f"read {bench.label} with {spec.text}",
-        {**bench.scope},
-        {**bench.facts, "lm": digest_of(dict(identity)), "prompt": spec.prompt.digest},
+        {"depth": LABELLED_DEPTH, **bench.scope},
+        facts,
         produce,
-        {"labels": labels},
-        estimate=lambda: _reading_cost(bench),
-        work=digest_of(dict(identity)),
+        sources,
+        estimate=lambda: _reading_cost(bench, sources),
+        work=facts["lm"],
     )
 
 

@@ -242,15 +242,15 @@ class TaskPlan:
         else:
             self.test.task.require_apart(self.setup.split, task)
         labels = None
+        candidates = self._base_run(self.training) if terms.pool == "corpus" else self._pools(self.training)
         if task.has_answers:
-            source = self._base_run(self.training) if terms.pool == "corpus" else self._pools(self.training)
             spec = parse_lm(self.setup.scorer)
-            step = learning.label_step(self.training, spec, {"candidates": source}, {})
+            step = learning.label_step(self.training, spec, {"candidates": candidates}, {})
             labels = self._share(("training labels", spec), step)
         options = self._options(name)
         states, reads = None, trainer.reads(options)
-        if reads and labels:
-            read = learning.states_step(self.training, parse_lm(reads), labels)
+        if reads:
+            read = learning.states_step(self.training, parse_lm(reads), {"candidates": candidates})
             states = self._share(("states", reads), read)
         step = learning.train_step(
             self.training,

@@ -50,9 +50,8 @@ def row_states(model: Any, rows: Sequence[Tokens], prefixes: Prefixes | None) ->
     last = torch.tensor([len(tokens) - 1 for tokens in rows], device=model.device)
     whole = mask if prefixes is None else torch.cat([prefixes.mask, mask], dim=1)
     decoder = model.get_decoder()
-    states = decoder(
-        **_inputs(decoder, ids, whole, prefixes.cache if prefixes else None)
-    ).last_hidden_state  # (B, L, D)
+    cache = prefixes.cache if prefixes else None
+    states = decoder(**_inputs(decoder, ids, whole, cache)).last_hidden_state  # (B, L, D)
     chosen = states[torch.arange(len(rows), device=model.device), last]
     return list(chosen.float().cpu().numpy())
 
