@@ -18,7 +18,7 @@ from uae_bench.reading import read_states
 from uae_bench.records import Passage, Query, States
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import Reader
+    from uae_bench.lm.base import StateReader
 
 QUERIES = {"q1": Query("q1", "Who dug the harbour?", "d"), "q2": Query("q2", "What feeds the engine?", "d")}
 PASSAGES = {
@@ -31,7 +31,7 @@ PAIRS = [("q1", "short"), ("q2", "long"), ("q2", "short"), ("q1", "long")]
 def states_of(pairs: list[tuple[str, str]]) -> States:
     spec = parse_lm("lab:lfm2")
     with spec.open() as model:
-        reader = cast("Reader", model)
+        reader = cast("StateReader", model)
         return read_states(reader, pairs, queries=QUERIES, passages=PASSAGES, template=spec.prompt)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from uae_bench import metrics, reading, significance
 from uae_bench.errors import NotPossible
 from uae_bench.generation import generate_answers
-from uae_bench.lm.base import Generator, Reader, Sampling, Scorer
+from uae_bench.lm.base import Generator, Sampling, Scorer, StateReader
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
 from uae_bench.records import Comparison, GenerationRecord, RetrievalView, Run, States, TrainingSet, Value
@@ -138,7 +138,7 @@ def label(
 
 
 def read_states(
-    reader: Reader,
+    reader: StateReader,
     task: Task,
     pairs: Sequence[tuple[str, str]],
     *,

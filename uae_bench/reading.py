@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from uae_bench.errors import NotPossible
-from uae_bench.lm.base import Reader, fit_passages
+from uae_bench.lm.base import StateReader, fit_passages
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
 from uae_bench.records import Passage, Query, States
 
 
 def read_states(
-    reader: Reader,
+    reader: StateReader,
     pairs: Sequence[tuple[str, str]],
     *,
     queries: Mapping[str, Query],

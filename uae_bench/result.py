@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from uae_bench.errors import BadInput
+from uae_bench.errors import BadInput, in_plain_words
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -162,6 +162,6 @@ def read_checked(path: Path, schema: type[Checked], what: str) -> Checked:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadInput(
-            f"{path} is no {what} of schema {SCHEMA_VERSION}: {where}: {first['msg']}",
+            f"{path} is no {what} of schema {SCHEMA_VERSION}: {where}: {in_plain_words(first['msg'])}",
             hint="it was written by another version, or edited by hand; run the experiment again",
         ) from error

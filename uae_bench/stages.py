@@ -38,6 +38,7 @@ PLUMBING = (
     "uae_bench.errors",
     "uae_bench.lab.encoder_recipe",
     "uae_bench.lab.families",
+    "uae_bench.options",
     "uae_bench.progress",
     "uae_bench.registry",
     "uae_bench.runs",

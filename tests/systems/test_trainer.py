@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +22,27 @@ def test_default_options_are_complete_and_valid(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(TRAINERS))
 def test_every_default_stands_beside_its_reason(name: str) -> None:
-    options = [line for line in TRAINERS[name].defaults.read_text().splitlines() if "=" in line and line[0] != "#"]
-    assert len(options) == len(TRAINERS[name].config.model_fields)
-    assert all(re.search(r"#\s*\S+", line) for line in options)
+    text = TRAINERS[name].defaults.read_text()
+    reasons = dict(re.findall(r"^(\w+) = [^#]*#\s*(\S.*)$", text, flags=re.MULTILINE))
+    assert set(TRAINERS[name].config.model_fields) <= set(reasons)
+
+
+@pytest.mark.parametrize("defaults", sorted({TRAINERS[name].defaults for name in TRAINERS}))
+def test_every_option_of_a_file_is_read_by_a_trainer(defaults: Path) -> None:
+    readers = [TRAINERS[name].config.model_fields for name in TRAINERS if TRAINERS[name].defaults == defaults]
+    assert set(tomllib.loads(defaults.read_text())) == set().union(*readers)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("uae", "gate_utility_margin"), ("uae-direct", "gate_margin"), ("uae-direct", "reward_model"),
+        ("infonce", "teacher_entropy"), ("infonce", "teacher_lambda"), ("infonce", "gate_utility_margin"),
+    ],
+)  # fmt: skip
+def test_an_option_that_a_trainer_would_not_read_is_refused(name: str, option: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} has no option '{option}'"):
+        TRAINERS[name].configure({option: 0.5})
 
 
 def test_an_override_replaces_one_option_and_leaves_the_others() -> None:

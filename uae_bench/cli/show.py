@@ -111,9 +111,9 @@ def _show_trainer(name: str) -> None:
     head = takewhile(lambda line: line.startswith("#"), content.splitlines())
     about = " ".join(line.removeprefix("#").strip() for line in head) or "defaults and what they do"
     print_fields(out, {"trained system": name, "needs": trainer.needs, "options": about})
-    print_fields(
-        out, {_option(name, option, value): reasons.get(option, "") for option, value in tomllib.loads(content).items()}
-    )
+    values = trainer.configure({}).model_dump()
+    read = {option: values[option] for option in tomllib.loads(content) if option in values}
+    print_fields(out, {_option(name, option, value): reasons.get(option, "") for option, value in read.items()})
 
 
 def _family(name: str) -> str:

@@ -21,11 +21,12 @@ from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.models import Models, Precision, require_device
 from uae_bench.experiment.offline import on_the_lab, without_models
-from uae_bench.experiment.plan import TaskPlan, checked
+from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
 from uae_bench.experiment.setup import by_component, resolve, trains
 from uae_bench.experiment.steps import Runner, Step
+from uae_bench.options import checked
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress
 from uae_bench.retrieval.component import Resources

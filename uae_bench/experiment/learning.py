@@ -22,7 +22,7 @@ from uae_bench.systems.trainer import Trainer
 from uae_bench.utility import utilities
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import Reader
+    from uae_bench.lm.base import StateReader
 
 LABELLED_DEPTH = 10
 """How much of a run is labelled where the pool is the whole corpus; no utility measure of a card looks further."""
@@ -133,7 +133,7 @@ def states_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step]) -> Step
         found = _candidates(bench, [inputs[role] for role in sources])
         pairs = [(query, passage) for query in found if bench.task.answerable(query) for passage in found[query]]
         states = pipeline.read_states(
-            cast("Reader", bench.models.get(spec)),
+            cast("StateReader", bench.models.get(spec)),
             bench.task,
             pairs,
             template=spec.prompt,

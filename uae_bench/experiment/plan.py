@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible, UsageError
@@ -23,8 +23,8 @@ from uae_bench.lm.base import Sampling
 from uae_bench.lm.local import Dtype
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.metrics import Measure
+from uae_bench.options import checked
 from uae_bench.references import REFERENCES
-from uae_bench.registry import nearest
 from uae_bench.result import ModelRef
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import System, parse_system
@@ -33,7 +33,6 @@ from uae_bench.retrieval.dense import DenseSettings
 from uae_bench.store import Json
 from uae_bench.systems import TRAINERS
 
-M = TypeVar("M", bound=BaseModel)
 Kind = Literal["system", "reference", "imported"]
 
 SEARCHED_BY = frozenset({"max_length", "index"})
@@ -303,7 +302,7 @@ class TaskPlan:
         """A retrieval component's options: its defaults, the row's seed, and the user's settings over both.
 
         Raises:
-            UsageError: an option that the component does not have, or a value that it cannot take.
+            BadInput: an option that the component does not have, or a value that it cannot take.
         """
         model = DenseSettings if name in TRAINERS else RETRIEVERS[name].config
         given = dict(terms.settings.get(name, {}))
@@ -325,25 +324,6 @@ def _weights(spec: str) -> str:
 
 def _model_ref(spec: LmSpec, dtype: Dtype) -> ModelRef:
     return ModelRef(spec=spec.text, identity=dict(spec.identity(dtype)), family=spec.family())
-
-
-def checked(model: type[M], name: str, given: Mapping[str, object]) -> M:
-    """A component's options.
-
-    Raises:
-        UsageError: an option that the component does not have, or a value that it cannot take.
-    """
-    unknown = [option for option in given if option not in model.model_fields]
-    if unknown:
-        raise UsageError(f"{name} has no option {unknown[0]!r}", hint=nearest(unknown[0], model.model_fields))
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"--set {name}.{option}={first['input']}: {first['msg']}", hint=f"see uae-bench show {name}"
-        ) from error
 
 
 WHOLE_POOL = 1_000

@@ -127,7 +127,7 @@ class Generator(Protocol):
         ...
 
 
-class Reader(Protocol):
+class StateReader(Protocol):
     """A model whose states can be seen: one whose weights are on this machine."""
 
     @property
@@ -150,7 +150,7 @@ class Reader(Protocol):
 
 
 class LanguageModel(Scorer, Generator, Protocol):
-    """A model that scores and writes; where its backend shows states, it is a Reader too."""
+    """A model that scores and writes; where its backend shows states, it is a StateReader too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

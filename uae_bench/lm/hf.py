@@ -36,7 +36,7 @@ logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 class HfModel:
-    """A Scorer, a Generator and a Reader. The weights are read when the first batch needs them, not before."""
+    """A Scorer, a Generator and a StateReader. The weights are read when the first batch needs them, not before."""
 
     def __init__(self, folder: Path, device: str, dtype: Dtype) -> None:
         self.folder = folder

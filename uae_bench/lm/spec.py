@@ -41,7 +41,7 @@ class LmSpec:
 
     @property
     def shows_states(self) -> bool:
-        """Whether what `open` gives is a Reader too: not where the weights are on another machine."""
+        """Whether what `open` gives is a StateReader too: not where the weights are on another machine."""
         return bool(getattr(LMS[self.backend], "shows_states", False))
 
     def identity(self, dtype: Dtype = "float32") -> Mapping[str, str]:

@@ -22,7 +22,7 @@ from uae_bench.retrieval.component import Resources
 from uae_bench.systems import TRAINERS
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import Reader
+    from uae_bench.lm.base import StateReader
 
 ASKED = ("river", "castle", "bridge", "market", "tower")
 TOLD = ("water", "stone", "arch", "trade", "height")
@@ -79,7 +79,7 @@ def toy_set(permuted: bool = False) -> TrainingSet:
     pairs = [(query, passage) for query, row in utilities.items() for passage in row]
     spec = parse_lm("lab:lfm2")
     with spec.open() as model:
-        reader = cast("Reader", model)
+        reader = cast("StateReader", model)
         states = read_states(reader, pairs, queries=queries, passages=passages, template=spec.prompt)
     return TrainingSet(
         passages, splits["train"], splits["dev"], run, utilities, evidence, states=states, provenance=told
@@ -91,7 +91,8 @@ def trained(
 ) -> dict[str, Any]:
     """Runs a trainer on the toy set and reads its report."""
     trainer = TRAINERS[name]
-    config = trainer.configure({**QUICK, **options})
+    quick = {option: value for option, value in QUICK.items() if option in trainer.config.model_fields}
+    config = trainer.configure({**quick, **options})
     trainer.train(data or toy_set(), config, str(toy_encoder()), seed, out, Resources(progress=progress))
     report: dict[str, Any] = json.loads((out / "training.json").read_text())
     return report

@@ -12,7 +12,7 @@ from tests.systems.uae.parts import QUICK, toy_encoder, toy_set, trained
 from uae_bench.errors import BadInput
 from uae_bench.progress import SILENT
 from uae_bench.systems.uae import UAE
-from uae_bench.systems.uae.config import UaeConfig
+from uae_bench.systems.uae.config import RewardOptions
 from uae_bench.systems.uae.data import labelled
 from uae_bench.systems.uae.lora import fold
 from uae_bench.systems.uae.reward import (
@@ -32,9 +32,9 @@ PAIRS = {
 }
 
 
-def options(**changes: object) -> UaeConfig:
+def options(**changes: object) -> RewardOptions:
     configured = UAE.configure({**QUICK, **changes})
-    assert isinstance(configured, UaeConfig)
+    assert isinstance(configured, RewardOptions)
     return configured
 
 

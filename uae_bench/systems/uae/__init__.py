@@ -11,29 +11,31 @@ from typing import TYPE_CHECKING
 
 from uae_bench.records import TrainingSet
 from uae_bench.systems.trainer import Trainer
-from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
+from uae_bench.systems.uae.config import DirectOptions, RewardOptions, StudentOptions, UaeOptions, reward_folder
 from uae_bench.weights import identify
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.component import Resources
 
 
-def _trainer(name: str, teacher: Teacher) -> Trainer:
-    def train(data: TrainingSet, options: UaeConfig, encoder: str, seed: int, out: Path, resources: Resources) -> None:
+def _trainer(name: str, config: type[StudentOptions]) -> Trainer:
+    def train(
+        data: TrainingSet, options: StudentOptions, encoder: str, seed: int, out: Path, resources: Resources
+    ) -> None:
         from uae_bench.systems.uae.train import train as run  # torch is loaded only when something is trained
 
-        run(data, options, encoder, seed, out, resources, name=name, teacher=teacher)
+        run(data, options, encoder, seed, out, resources, name=name)
 
-    def reads(options: UaeConfig) -> str:
-        return "" if teacher == "utility" else options.reward_reader
+    def reads(options: StudentOptions) -> str:
+        return options.reward_reader if isinstance(options, RewardOptions) else ""
 
-    def identity(options: UaeConfig) -> dict[str, str]:
-        if teacher == "utility" or reads(options):
+    def identity(options: StudentOptions) -> dict[str, str]:
+        if not isinstance(options, RewardOptions) or options.reward_reader:
             return {}
         return {"reward model": identify(_model_files(reward_folder(options.reward_model)))}
 
     defaults = Path(__file__).with_name("config.toml")
-    return Trainer(name, 2, UaeConfig, defaults, "utilities", identity, train, reads)
+    return Trainer(name, 2, config, defaults, "utilities", identity, train, reads)
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
@@ -41,6 +43,6 @@ def _model_files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.suffix in {".safetensors", ".json", ".txt", ".model"})
 
 
-UAE = _trainer("uae", "reward")
-UAE_DIRECT = _trainer("uae-direct", "utility")
-INFONCE = _trainer("infonce", "one-hot")
+UAE = _trainer("uae", UaeOptions)
+UAE_DIRECT = _trainer("uae-direct", DirectOptions)
+INFONCE = _trainer("infonce", RewardOptions)

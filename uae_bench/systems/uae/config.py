@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench.weights import find_folder
 
-Teacher = Literal["reward", "utility", "one-hot"]
-
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -28,18 +26,13 @@ def reward_folder(spec: str) -> Path:
     return find_folder(name, revision, offline="a reward model that is here, lab:lfm2")
 
 
-class UaeConfig(BaseModel):
-    """What may be set. `uae-direct` reads no option of the reward model, `infonce` none of the soft teacher."""
+class StudentOptions(BaseModel):
+    """What every trainer of the room reads: candidate sets and the student."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     positive: Literal["evidence", "best-utility"]
     negatives: Count
-    gate_margin: NotNegative
-    gate_utility_margin: NotNegative
-
-    teacher_lambda: Positive | Literal["calibrated"]
-    teacher_entropy: InnerShare
     tau: Positive
 
     mode: Literal["full", "lora", "adapter"]
@@ -54,6 +47,19 @@ class UaeConfig(BaseModel):
     lora_learning_rate: Positive
     adapter_learning_rate: Positive
     max_length: Count
+
+    lora_rank: Count
+    lora_alpha: Count
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    lora_targets: Annotated[str, Field(min_length=1)]
+
+    precision: Literal["float32", "bfloat16"]
+
+
+class RewardOptions(StudentOptions):
+    """A reward model and the gate that reads it. With hard labels these are all: the options of `infonce`."""
+
+    gate_margin: NotNegative
 
     reward_model: str
     reward_mode: Literal["full", "lora"]
@@ -73,13 +79,6 @@ class UaeConfig(BaseModel):
     reward_weight_decay: NotNegative
     reward_max_length: Count
 
-    lora_rank: Count
-    lora_alpha: Count
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
-    lora_targets: Annotated[str, Field(min_length=1)]
-
-    precision: Literal["float32", "bfloat16"]
-
     @property
     def reward_reader(self) -> str:
         """The language model on whose states the reward model is a head; "" where it is a fine-tuned encoder.
@@ -88,3 +87,20 @@ class UaeConfig(BaseModel):
         with one is told by its first character.
         """
         return self.reward_model if ":" in self.reward_model and self.reward_model[0] not in "./~" else ""
+
+
+class SoftTeacher(StudentOptions):
+    """A teacher whose distribution over a candidate set is a softmax of scores."""
+
+    teacher_lambda: Positive | Literal["calibrated"]
+    teacher_entropy: InnerShare
+
+
+class UaeOptions(RewardOptions, SoftTeacher):
+    """The options of `uae`: the reward model is gate and teacher."""
+
+
+class DirectOptions(SoftTeacher):
+    """The options of `uae-direct`: the utilities themselves are gate and teacher."""
+
+    gate_utility_margin: NotNegative

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from uae_bench.errors import BadInput
-from uae_bench.systems.uae.config import UaeConfig
+from uae_bench.systems.uae.config import StudentOptions
 
 
-def inject(transformer: Any, options: UaeConfig) -> None:
+def inject(transformer: Any, options: StudentOptions) -> None:
     """Freezes the transformer's backbone and adds low-rank matrices to its target layers; a task head stays trainable.
 
     Raises:

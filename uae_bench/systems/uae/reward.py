@@ -14,7 +14,7 @@ from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncode
 from torch import Tensor, nn
 
 from uae_bench.progress import Progress
-from uae_bench.systems.uae.config import UaeConfig
+from uae_bench.systems.uae.config import RewardOptions
 from uae_bench.systems.uae.data import Labelled, Scores
 from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit
 from uae_bench.systems.uae.lora import inject
@@ -83,7 +83,7 @@ class Groups:
         return [(self.pairs.number[item.query.id, passage], utilities[passage]) for passage in candidates]
 
 
-def open_reward_model(folder: Path, options: UaeConfig, device: str) -> CrossEncoder:
+def open_reward_model(folder: Path, options: RewardOptions, device: str) -> CrossEncoder:
     """A cross-encoder with a fresh scalar head on the transformer in `folder`."""
     model: CrossEncoder = CrossEncoder(
         str(folder), num_labels=1, device=device, local_files_only=True, trust_remote_code=False,
@@ -104,7 +104,7 @@ def tokenised_pairs(model: CrossEncoder, texts: Mapping[tuple[str, str], tuple[s
 
 def train_reward_model(
     model: CrossEncoder, pairs: Pairs, train: Sequence[Labelled], dev: Sequence[Labelled],
-    utilities: Scores, options: UaeConfig, rate: float, seed: int, progress: Progress,
+    utilities: Scores, options: RewardOptions, rate: float, seed: int, progress: Progress,
 ) -> History:  # fmt: skip
     """Fits R by `pairwise_margin`; the weights of least dev loss (over all pairs of each dev query) are kept."""
     schedule = Schedule(

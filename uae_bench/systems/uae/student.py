@@ -22,7 +22,7 @@ from torch.utils.data import Sampler
 
 from uae_bench.encoder import BiEncoder
 from uae_bench.progress import Progress
-from uae_bench.systems.uae.config import UaeConfig
+from uae_bench.systems.uae.config import StudentOptions
 from uae_bench.systems.uae.data import CandidateSet, Labelled, Scores
 from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit, restore
 from uae_bench.systems.uae.lora import fold, inject
@@ -179,7 +179,7 @@ def similarities(embeddings: Inputs, items: Sequence[Labelled]) -> dict[str, dic
     return table
 
 
-def trainable(encoder: BiEncoder, options: UaeConfig) -> SentenceTransformer:
+def trainable(encoder: BiEncoder, options: StudentOptions) -> SentenceTransformer:
     """What the mode trains: the encoder itself, with LoRA in it, or a linear map that takes its embeddings.
 
     The map is x + Δx with Δ = 0 at the start, so that weight decay pulls towards the starting encoder.
@@ -194,7 +194,7 @@ def trainable(encoder: BiEncoder, options: UaeConfig) -> SentenceTransformer:
     return SentenceTransformer(modules=[change, Normalize()], device=str(encoder.model.device))
 
 
-def assembled(encoder: BiEncoder, trained: SentenceTransformer, options: UaeConfig) -> SentenceTransformer:
+def assembled(encoder: BiEncoder, trained: SentenceTransformer, options: StudentOptions) -> SentenceTransformer:
     """The product: an ordinary bi-encoder, LoRA folded into its weights, or the map appended as one dense layer."""
     if options.mode == "lora":
         fold(encoder.model[0].auto_model)
@@ -211,7 +211,7 @@ def assembled(encoder: BiEncoder, trained: SentenceTransformer, options: UaeConf
 
 def train_student(
     model: SentenceTransformer, inputs: Inputs, train: Collator, dev: Collator, measures: DevMeasures,
-    options: UaeConfig, seed: int, progress: Progress,
+    options: StudentOptions, seed: int, progress: Progress,
 ) -> History:  # fmt: skip
     """Fits the student by `uae_loss`; the weights of highest dev ExpUtil@1 are kept.
 

@@ -17,7 +17,7 @@ from uae_bench.errors import NotPossible
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
 from uae_bench.store.digests import digest_of
-from uae_bench.systems.uae.config import Teacher, UaeConfig, reward_folder
+from uae_bench.systems.uae.config import DirectOptions, RewardOptions, SoftTeacher, StudentOptions, reward_folder
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
 from uae_bench.systems.uae.fitting import History, deterministic, quiet
 from uae_bench.systems.uae.head import StateRows, open_head
@@ -93,8 +93,8 @@ class Lesson:
 
 
 def train(
-    data: TrainingSet, options: UaeConfig, encoder_spec: str, seed: int, out: Path, resources: Resources,
-    *, name: str, teacher: Teacher,
+    data: TrainingSet, options: StudentOptions, encoder_spec: str, seed: int, out: Path, resources: Resources,
+    *, name: str,
 ) -> None:  # fmt: skip
     """Trains the student of the trainer `name` and writes it, its report and its card to `out`.
 
@@ -107,27 +107,26 @@ def train(
         encoder = BiEncoder.load(encoder_spec, resources.device)
         embeddings = _starting_embeddings(encoder, encoder_spec, corpus, resources)
         similarity = similarities(embeddings, corpus.items)
-        if teacher == "utility":
-            judgement = Judgement(data.utilities, options.gate_utility_margin, {})
-        else:
-            judgement = judge(data, corpus, similarity, options, seed, resources)
+        judgement = judge(data, corpus, similarity, options, seed, resources)
         train_sets, train_gate = _gated(corpus.train, similarity, judgement, options)
         dev_sets, dev_gate = _gated(corpus.dev, similarity, judgement, options)
-        lesson = teach(train_sets, dev_sets, teacher, options)
+        lesson = teach(train_sets, dev_sets, options)
         trained = trainable(encoder, options)
         history = learn(trained, encoder, lesson, corpus, embeddings, data.utilities, options, seed, resources)
         product = assembled(encoder, trained, options)
+    soft = "utility" if isinstance(options, DirectOptions) else "reward"
+    kind = soft if isinstance(options, SoftTeacher) else "one-hot"
     report = {
         "trainer": name, "seed": seed, "threads": torch.get_num_threads(), "device": resources.device,
         "options": options.model_dump(), "queries": corpus.counts(), "reward_model": judgement.report,
         "gate": {"train": asdict(train_gate), "dev": asdict(dev_gate)},
-        "teacher": {"kind": teacher, "lambda": lesson.inverse_temperature, "normalised_entropy": lesson.entropy},
+        "teacher": {"kind": kind, "lambda": lesson.inverse_temperature, "normalised_entropy": lesson.entropy},
         "student": asdict(history), "data": dict(data.provenance), "utility": data.definition,
     }  # fmt: skip
     write_product(product, report, encoder_spec, out)
 
 
-def learnable(data: TrainingSet, options: UaeConfig) -> Corpus:
+def learnable(data: TrainingSet, options: StudentOptions) -> Corpus:
     """The queries that have utilities, with their texts and those of their candidates.
 
     Raises:
@@ -162,7 +161,17 @@ def _starting_embeddings(encoder: BiEncoder, spec: str, corpus: Corpus, resource
 
 
 def judge(
-    data: TrainingSet, corpus: Corpus, similarity: Scores, options: UaeConfig, seed: int, resources: Resources
+    data: TrainingSet, corpus: Corpus, similarity: Scores, options: StudentOptions, seed: int, resources: Resources
+) -> Judgement:
+    """What gate and teacher read: the utilities as they are, or a reward model that learns them here."""
+    if isinstance(options, DirectOptions):
+        return Judgement(data.utilities, options.gate_utility_margin, {})
+    assert isinstance(options, RewardOptions)
+    return _rewarded(data, corpus, similarity, options, seed, resources)
+
+
+def _rewarded(
+    data: TrainingSet, corpus: Corpus, similarity: Scores, options: RewardOptions, seed: int, resources: Resources
 ) -> Judgement:
     """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
     keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
@@ -198,7 +207,7 @@ def judge(
 
 
 def _cross_encoder(
-    corpus: Corpus, keys: Sequence[tuple[str, str]], options: UaeConfig, device: str
+    corpus: Corpus, keys: Sequence[tuple[str, str]], options: RewardOptions, device: str
 ) -> tuple[CrossEncoder, Pairs, float]:
     """The paper's reward model: a pretrained transformer that reads query and passage as one text."""
     model = open_reward_model(reward_folder(options.reward_model), options, device)
@@ -209,7 +218,7 @@ def _cross_encoder(
 
 
 def _head_on_states(
-    data: TrainingSet, keys: Sequence[tuple[str, str]], options: UaeConfig, device: str
+    data: TrainingSet, keys: Sequence[tuple[str, str]], options: RewardOptions, device: str
 ) -> tuple[CrossEncoder, Pairs, float]:
     """The small one: a head on the states of a language model that has read passage and query.
 
@@ -227,12 +236,12 @@ def _head_on_states(
     return model, Pairs(rows, {key: number for number, key in enumerate(keys)}), options.reward_head_learning_rate
 
 
-def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], teacher: Teacher, options: UaeConfig) -> Lesson:
+def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], options: StudentOptions) -> Lesson:
     """The teacher's distributions: softmax(λ · score), or all of it on d⁺ for hard labels (`infonce`)."""
     if not train:
         return Lesson(train, dev, (), (), None, math.nan)
     scores, members = padded([candidate_set.scores for candidate_set in train], torch.float64)
-    if teacher == "one-hot":
+    if not isinstance(options, SoftTeacher):
         hard = [[[1.0] + [0.0] * (len(each.passages) - 1) for each in sets] for sets in (train, dev)]
         return Lesson(train, dev, hard[0], hard[1], None, 0.0)
     inverse_temperature = (
@@ -248,7 +257,7 @@ def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], teacher: T
 
 def learn(
     trained: SentenceTransformer, encoder: BiEncoder, lesson: Lesson, corpus: Corpus, embeddings: Inputs,
-    utilities: Scores, options: UaeConfig, seed: int, resources: Resources,
+    utilities: Scores, options: StudentOptions, seed: int, resources: Resources,
 ) -> History:  # fmt: skip
     """Trains the student in place; where the gate left nothing to learn from, it stays as it was, and that is said."""
     if not lesson.train:
@@ -265,7 +274,7 @@ def learn(
 
 
 def _gated(
-    items: Sequence[Labelled], similarity: Scores, judgement: Judgement, options: UaeConfig
+    items: Sequence[Labelled], similarity: Scores, judgement: Judgement, options: StudentOptions
 ) -> tuple[list[CandidateSet], GateCounts]:
     return gated(items, similarity, judgement.scores, negatives=options.negatives, margin=judgement.margin)
 
