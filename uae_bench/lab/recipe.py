@@ -116,7 +116,8 @@ def train(
     """Trains `model` in place for a phase, with an optimiser of its own, and goes on with its loss curve.
 
     The curve maps the last step of each twenty, counted over all phases, to the mean loss in nats per answer token.
-    One thread and bfloat16 autocast: sums are then made in one order, and the same machine gives the same weights.
+    One thread and float32: sums are then made in one order, and the same kind of processor gives the same weights; in
+    bfloat16, which not every processor has instructions for, a step may take ten times as long.
     `until` stops early, on the learning rates of the whole phase. `progress` is called with each point of the curve.
     """
     import torch
@@ -180,10 +181,9 @@ def _losses(model: Any, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch
 
     weight = weights[:, 1:]
     counted = weight > 0  # logits are needed nowhere else
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-        logits = model.get_output_embeddings()(hidden[counted])  # (counted, vocabulary)
-    each = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][counted], reduction="none")
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    logits = model.get_output_embeddings()(hidden[counted])  # (counted, vocabulary)
+    each = torch.nn.functional.cross_entropy(logits, ids[:, 1:][counted], reduction="none")
     weight = weight[counted]
     return (each * weight).sum() / weight.sum(), each.detach()[weight >= 1].mean()
 
@@ -237,6 +237,6 @@ for trying and testing the benchmark, not for use. Prompt: the template `plain` 
   the lab's generated worlds of the seeds {curriculum.FIRST_WORLD} to {last_world} and, for the tokenizer,
   {TOKENIZER_WORLDS[0]} to {TOKENIZER_WORLDS[-1]} (Apache-2.0, like the code). No text of a scored corpus.
 * **Steps**: {phases}; of {curriculum.TOKENS} tokens at most, AdamW, seed {seed}, one thread,
-  bfloat16 autocast; torch {version("torch")}, transformers {version("transformers")}; losses: `loss.json`.
+  float32; torch {version("torch")}, transformers {version("transformers")}; losses: `loss.json`.
 * **Made by**: `uae-bench lab build`.
 """
