@@ -137,7 +137,7 @@ def test_made_once_then_hit(tmp_path: Path) -> None:
 def test_looking_creates_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     assert (store.find(key()), store.entries(), store.calls.get("x"), store.calls.count()) == (None, [], None, 0)
-    assert store.why(key()) == "miss because no retrieve is stored"
+    assert store.why(key()) == "miss because it was never made here"
     assert not (tmp_path / "store").exists()
 
 
@@ -393,7 +393,17 @@ def test_why_names_the_nearest_difference(tmp_path: Path) -> None:
         store.why(key(depth=10, stemmer="none"))
         == f"miss because config.k1 is gone (was 1.2), config.stemmer is new (none) since retrieve/{near}"
     )
-    assert store.why(key("utility")) == "miss because no utility is stored"
+    assert store.why(key("utility")) == "miss because it was never made here"
+
+
+def test_why_looks_only_at_what_was_made_under_the_same_label(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.make(key(system="dense", depth=10), write_two_files, "retrieve dense")
+    assert store.why(key(system="bm25", depth=10), "retrieve bm25") == "miss because it was never made here"
+    assert store.why(key(system="dense", depth=50), "retrieve dense").startswith(
+        "miss because config.depth changed 10→50"
+    )
+    assert [entry.label for entry in store.entries()] == ["retrieve dense"]
 
 
 def test_entries_tell_size_age_and_key(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def find_folder(name: str, revision: str, *, offline: str) -> Path:
     """The folder behind a model's name: a folder on this machine, else the hub's snapshot, fetched if need be.
 
     A name with a leading `.`, `/` or `~` is a folder and nothing else. `revision` "" means the hub's main branch;
-    a snapshot already on this machine is used as it is. `offline` is the command that would run without the hub.
+    a snapshot already on this machine is used as it is. `offline` names what would do in its place without the hub.
 
     Raises:
         ModelUnavailable: no such folder or hub name, or the hub cannot be reached; said within seconds.
@@ -76,7 +76,7 @@ def _snapshot(name: str, revision: str | None, offline: str) -> Path:
         raise ModelUnavailable(f"{name!r} is neither a folder here nor a name on the hub", hint=hint) from error
     except LocalEntryNotFoundError:
         pass
-    hint = f"without the hub this runs: {offline}; or copy the model's folder here and name its path"
+    hint = f"copy the model's folder here and name its path; what needs no hub: {offline}"
     if not _hub_answers():
         raise ModelUnavailable(f"{name!r} is not on this machine and the hub cannot be reached", hint=hint)
     try:

@@ -277,8 +277,16 @@ def test_a_trained_system_is_not_scored_on_what_it_learnt_from(tmp_path: Path) -
     for split in ("train", "all"):
         with pytest.raises(NotPossible, match="for training"):
             parts.prepare(card, tmp_path / "store", ("uae",), split=split)
-    dev = parts.prepare(card, tmp_path / "store", ("uae",), split="dev", settings=parts.QUICK)
-    assert dev.plans[0].setup.split == "dev"
+
+
+def test_a_row_that_was_chosen_on_the_scored_queries_says_so(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, scorer="lab:lfm2")
+    settings = {
+        f"uae-direct.{key.partition('.')[2]}": value for key, value in parts.QUICK.items() if "reward" not in key
+    }
+    results = parts.run(card, tmp_path, ("uae-direct",), split="dev", measures=("Success@1",), settings=settings)
+    told = {record.system: [note for note in record.notes if "chosen on dev" in note] for record in results.records}
+    assert {system: len(notes) for system, notes in told.items()} == {"uae-direct": 1, "bm25": 0}
 
 
 def test_the_pool_is_the_corpus_where_it_is_asked_for(tmp_path: Path) -> None:
@@ -423,12 +431,14 @@ def test_what_another_card_trains_on_cannot_be_scored(finished: Finished, tmp_pa
             parts.prepare(same, tmp_path / "store", ("uae",), settings=parts.QUICK, **asked).preview()
 
 
-def test_a_model_is_not_held_out_under_another_name(tmp_path: Path) -> None:
+def test_a_model_that_scores_writes_or_teaches_is_not_held_out(tmp_path: Path) -> None:
     weights = Path(str(resources.files("uae_bench"))) / "lab" / "weights" / "neox"
     card = parts.write_task(tmp_path, models=True)
     settings = {**parts.QUICK, "uae.reward_model": f"hf:{weights}"}
-    with pytest.raises(UsageError, match="--held-out lab:neox has the weights of hf:"):
-        parts.prepare(card, tmp_path / "store", ("uae",), settings=settings, held_out=("lab:neox",)).preview()
+    with pytest.raises(UsageError, match=r"--held-out lab:neox is not held out: hf:.*, of the same weights"):
+        parts.prepare(card, tmp_path / "store", ("uae",), settings=settings, held_out=("lab:neox",))
+    with pytest.raises(UsageError, match="--held-out lab:neox is not held out: it scores, writes or teaches"):
+        parts.prepare(card, tmp_path / "store", scorer="lab:neox", held_out=("lab:neox",))
 
 
 def test_seeds_come_from_seeds_alone(tmp_path: Path) -> None:

@@ -15,33 +15,34 @@ from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import counted, print_rows
 from uae_bench.errors import UnknownName, UsageError
 from uae_bench.stages import STAGES
-from uae_bench.store import Entry, Store
+from uae_bench.store import Store
 
 cache = typer.Typer(help="The store: what is kept, why it hits or misses, and how to free space.", no_args_is_help=True)
 
 Digest = Annotated[str, typer.Argument(help="A key's digest, or its beginning, as `cache ls` shows it.")]
 SECONDS_PER_DAY = 86_400
 MEBIBYTE = 2**20
-NAMING = ("system", "reference", "imported", "trainer", "kind", "context", "baseline")
-"""What in a key's config says what the artifact is."""
 
 
 @cache.command()
 def ls(store: arg.StoreFolder = arg.DEFAULT_STORE, as_json: arg.AsJson = False) -> None:
-    """Every artifact: stage, what it was made of, key, size, last use, and whether it is whole."""
+    """Every artifact: stage, what it was made as, key, size, last use, and whether it is whole."""
     entries = Store(store).entries()
     if as_json:
-        rows = [{"stage": one.stage, "key": one.digest, "bytes": one.bytes, "fault": one.fault} for one in entries]
+        rows = [
+            {"stage": one.stage, "label": one.label, "key": one.digest, "bytes": one.bytes, "fault": one.fault}
+            for one in entries
+        ]
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
         return
     print_rows(
         out,
         f"{counted(len(entries), 'artifact')}, {sum(one.bytes for one in entries) / MEBIBYTE:.1f} MiB in {store}",
-        ("stage", "of", "key", "KiB", "last used", "state"),
+        ("stage", "made as", "key", "KiB", "last used", "state"),
         [
             [
                 one.stage,
-                _of(one),
+                one.label,
                 one.digest[:12],
                 f"{one.bytes / 1024:,.0f}",
                 _when(one.last_used),
@@ -55,11 +56,8 @@ def ls(store: arg.StoreFolder = arg.DEFAULT_STORE, as_json: arg.AsJson = False) 
 @cache.command()
 def why(digest: Digest, store: arg.StoreFolder = arg.DEFAULT_STORE) -> None:
     """What one artifact's key holds: every option and input that it depends on. For what is missing, see `plan`."""
-    found = [one for one in Store(store).entries() if one.digest.startswith(digest)]
-    if len(found) != 1:
-        what = "no artifact's key begins" if not found else f"{len(found)} artifacts' keys begin"
-        raise UsageError(f"{what} with {digest!r}", hint="uae-bench cache ls shows them")
-    out.print_json(data={"key": found[0].key, "fault": found[0].fault})
+    found = Store(store).entry(digest)
+    out.print_json(data={"label": found.label, "key": found.key, "fault": found.fault})
 
 
 @cache.command()
@@ -93,16 +91,6 @@ def export(
         raise UsageError(f"nothing to export in {store}", hint="uae-bench cache ls shows what there is")
     kept.export(chosen, archive)
     out.print(f"{counted(len(chosen), 'artifact')} in {archive}", highlight=False, soft_wrap=True)
-
-
-def _of(entry: Entry) -> str:
-    """What an artifact is of, as far as its key says: a system, a kind of pool, a context ... and the splits."""
-    config = entry.key["config"] if entry.key else {}
-    if not isinstance(config, dict):
-        return ""
-    splits = config.get("splits")
-    named = [str(config[name]) for name in NAMING if name in config]
-    return " · ".join([*named, *(["+".join(map(str, splits))] if isinstance(splits, list) else [])])
 
 
 def _when(seconds: float) -> str:

@@ -105,6 +105,9 @@ def _notes(
             f"▲▼ above or below {baseline} at p ≤ 0.05: paired sign flips clustered by document, Holm within a measure"
         )
     lines += _left_out(records[0], measures)
+    lines += dict.fromkeys(
+        f"{one.system} was {note}" for one in records for note in one.notes if note.startswith("chosen on ")
+    )
     if any(record.kind == "reference" for record in records):
         lines.append("references see answers or evidence that no retriever may see")
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]
@@ -154,12 +157,15 @@ def print_plan(console: Console, planned: Sequence[PlannedStep]) -> None:
     missing = [step for step in planned if step.status != "hit"]
     calls = sum(step.calls or 0 for step in missing)
     tokens = sum(step.tokens or 0 for step in missing)
+    known = sum(step.minutes or 0 for step in missing)
+    unknown = any(step.tokens and step.minutes is None for step in missing)
+    minutes = "" if not known else f", {known:.1f} minutes of them" if not unknown else f", over {known:.1f} minutes"
     console.print(
         f"{len(planned) - len(missing)} of {len(planned)} steps are stored; "
-        f"the rest takes about {calls:,} language-model calls and {tokens:,} tokens",
+        f"the rest takes about {calls:,} language-model calls and {tokens:,} tokens{minutes}",
         highlight=False,
     )
-    if any(step.tokens and step.minutes is None for step in missing):
+    if unknown:
         console.print("minutes: ? until the model has run here once", style="dim", highlight=False)
 
 

@@ -109,7 +109,7 @@ class TaskPlan:
         return self._pools(self.test)
 
     def _require_held_out(self) -> None:
-        """Nothing where no held-out model is, under another name, one that scores, writes or teaches."""
+        """Nothing where no held-out model is, under this name or another, one that scores, writes or teaches."""
         setup = self.setup
         learners = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
         read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
@@ -117,7 +117,11 @@ class TaskPlan:
         for spec in setup.held_out:
             taken = own.get(_weights(spec))
             if taken is not None:
-                raise UsageError(f"--held-out {spec} has the weights of {taken}", hint="hold out another model")
+                what = "it" if taken == spec else f"{taken}, of the same weights,"
+                raise UsageError(
+                    f"--held-out {spec} is not held out: {what} scores, writes or teaches",
+                    hint="hold out another model",
+                )
 
     def _require_own_name(self, name: str) -> None:
         taken = {*self.setup.references, *TRAINERS, *RETRIEVERS, *(system.name for system in self.setup.systems)}

@@ -201,8 +201,21 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
             for role, artifact in artifacts.items()
         },
         costs={role: cost for role, artifact in artifacts.items() if (cost := _cost(artifact))},
-        notes=tuple(str(note) for note in task.notes) + _facts(pools) + _facts(artifacts["run"]),
+        notes=tuple(str(note) for note in task.notes) + _facts(pools) + _facts(artifacts["run"]) + _chosen(plan, row),
     )
+
+
+def _chosen(plan: TaskPlan, row: Row) -> tuple[str, ...]:
+    """Said where a trained row is scored on the queries that chose its checkpoint."""
+    task = plan.test.task
+    choosing = {query for split in task.splits.values() if split.use == "dev" for query in split.queries}
+    if (
+        not row.train
+        or plan.training.task.name != task.name
+        or choosing.isdisjoint(task.split(plan.setup.split).queries)
+    ):
+        return ()
+    return (f"chosen on {plan.setup.split}: the checkpoint is the best on these queries, so its values are too high",)
 
 
 def _cost(artifact: Artifact) -> Cost | None:

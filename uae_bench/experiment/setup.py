@@ -215,12 +215,9 @@ def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool) ->
 
 
 def _held_out(request: Request, task: Task, own: Container[str]) -> tuple[str, ...]:
-    """Language models that judge beside `own`, which score, write or teach; of the card's, the others."""
+    """Language models that judge beside `own`, which score, write or teach: as asked, else the card's others."""
     if request.held_out is None:
         return tuple(spec for spec in task.card.held_out if spec not in own) if task.has_answers else ()
-    taken = next((spec for spec in request.held_out if spec in own), None)
-    if taken is not None:
-        raise UsageError(f"--held-out {taken} scores, writes or teaches here itself", hint="hold out another model")
     if request.held_out and not task.has_answers:
         raise NotPossible(
             f"--held-out {request.held_out[0]} has nothing to judge: the task {task.name} has no answers",

@@ -70,7 +70,7 @@ class Runner:
             measured.update(step.produce(folder, inputs))
             measured.update(stage=step.stage, seconds=time.perf_counter() - started)
 
-        artifact = self.store.make(key, produce)
+        artifact = self.store.make(key, produce, step.label)
         if measured:
             write_atomically(self._measured_path(artifact), json.dumps(measured, indent=1, sort_keys=True))
         self.progress.note(f"{'kept' if artifact.hit else 'made'}  {step.label}")
@@ -90,7 +90,7 @@ class Runner:
         key = self._key(step, inputs)
         found = self.store.find(key)
         if found is None:
-            return "miss", self.store.why(key), None
+            return "miss", self.store.why(key, step.label), None
         self._made[step] = found
         return "hit", "", found
 

@@ -49,9 +49,11 @@ class Knobs:
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
-                raise BadInput(f"lab knob {name} is {value}; it must lie in {low}..{high}")
+                raise BadInput(f"lab knob {name} is {value}", hint=f"a number from {low} to {high}")
         if self.annotation_completeness == 0:
-            raise BadInput("lab knob annotation_completeness is 0; every query has at least one marked passage")
+            raise BadInput(
+                "lab knob annotation_completeness is 0, and every query has a marked passage", hint="a share above 0"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,3 @@ class World:
 
     def documents_of(self, split: Split) -> tuple[LabDocument, ...]:
         return tuple(d for d in self.documents if d.split == split)
-
-    def queries_of(self, split: Split) -> tuple[LabQuery, ...]:
-        ids = {d.id for d in self.documents_of(split)}
-        return tuple(q for q in self.queries if q.document_id in ids)

@@ -41,7 +41,7 @@ class Artifact:
 class Entry:
     """One line of the store's contents. `digest` is the key's; sizes in bytes, times in seconds since 1970.
 
-    `key` is None and `fault` says why where the artifact is torn.
+    `label` says in words what it was made as. `key` is None and `fault` says why where the artifact is torn.
     """
 
     stage: str
@@ -50,6 +50,7 @@ class Entry:
     created: float
     last_used: float
     key: Mapping[str, Json] | None
+    label: str = ""
     fault: str = ""
 
 
@@ -87,8 +88,10 @@ class Store:
             os.utime(folder)
         return Artifact(key, folder, manifest["digest"], hit=True)
 
-    def make(self, key: Key, produce: Callable[[Path], None]) -> Artifact:
+    def make(self, key: Key, produce: Callable[[Path], None], label: str = "") -> Artifact:
         """The artifact of a key; where there is none, `produce` fills an empty folder with it first.
+
+        `label` says in words what is made; it is kept beside the key, so that people recognise it.
 
         Of two processes that want the same key the second waits and then hits. Whatever ends `produce` early, an
         interrupt too, leaves nothing visible.
@@ -107,7 +110,7 @@ class Store:
             with _cleared(work), explained(work.parent):
                 work.mkdir(parents=True)
                 produce(work)
-                digest = write_manifest(work, key)
+                digest = write_manifest(work, key, label)
                 self._appear(work, self._folder(key.stage, key.digest))
         return Artifact(key, self._folder(key.stage, key.digest), digest, hit=False)
 
@@ -115,15 +118,19 @@ class Store:
         """All artifacts, finished or torn, by stage and digest. Sizes are checked, contents are not (see `gc`)."""
         return [_entry(folder) for folder in self._folders() if folder.suffix == ""]
 
-    def why(self, key: Key) -> str:
-        """Why `make` would hit or miss: "miss because inputs.task changed a1b2c3d4→c3d4e5f6 since retrieve/0f3a…"."""
+    def why(self, key: Key, label: str = "") -> str:
+        """Why `make` would hit or miss: "miss because inputs.task changed a1b2c3d4→c3d4e5f6 since retrieve/0f3a…".
+
+        A key is held against what was made under the same label: how it differs from anything else explains nothing.
+        """
         folder = self._folder(key.stage, key.digest)
         if folder.exists():
             fault = torn(folder)
             return f"torn: {fault}" if fault else "hit"
-        stored = [entry for entry in self.entries() if entry.stage == key.stage and entry.key is not None]
+        made = [entry for entry in self.entries() if (entry.stage, entry.label) == (key.stage, label)]
+        stored = [entry for entry in made if entry.key is not None]
         if not stored:
-            return f"miss because no {key.stage} is stored"
+            return "miss because it was never made here"
         changes = {entry.digest: differences(key, Key.from_json(entry.key or {})) for entry in stored}
         nearest = min(stored, key=lambda entry: (len(changes[entry.digest]), -entry.last_used, entry.digest))
         # what has another value says more than what only one of two components has
@@ -152,13 +159,27 @@ class Store:
             doomed += [(self._folder(entry.stage, entry.digest), "too much") for entry in _excess(whole, max_bytes)]
         return self._remove(doomed)
 
+    def entry(self, digest: str) -> Entry:
+        """The artifact whose key's digest begins so; `stage/digest`, as `why` writes it, is understood.
+
+        Raises:
+            BadInput: no artifact, or several, begin so.
+        """
+        beginning = digest.rpartition("/")[2]
+        matches = [entry for entry in self.entries() if beginning and entry.digest.startswith(beginning)]
+        if len(matches) != 1:
+            what = f"{len(matches)} artifacts' keys begin" if matches else "no artifact's key begins"
+            raise BadInput(f"{what} with {digest!r}", hint="uae-bench cache ls shows them")
+        return matches[0]
+
     def export(self, digests: Iterable[str], path: Path) -> None:
         """Write the artifacts with these key digests (or unambiguous beginnings) as a tar, the same bytes each time.
 
         Raises:
             BadInput: no artifact, or several, begin with a digest. StoreError: one is torn, or the disk is full.
         """
-        folders = sorted({self._named(digest) for digest in digests})
+        chosen = [self.entry(digest) for digest in digests]
+        folders = sorted({self._folder(one.stage, one.digest) for one in chosen})
         for folder in folders:
             verified_manifest(folder)
         with explained(path.parent):
@@ -221,13 +242,6 @@ class Store:
         work.rename(final)
         sync(final.parent)
 
-    def _named(self, digest: str) -> Path:
-        beginning = digest.rpartition("/")[2]  # `why` writes stage/digest
-        matches = [entry for entry in self.entries() if beginning and entry.digest.startswith(beginning)]
-        if len(matches) != 1:
-            raise BadInput(f"{len(matches)} artifacts begin with {digest!r}", hint="`uae-bench cache ls` lists them")
-        return self._folder(matches[0].stage, matches[0].digest)
-
     def _remove(self, doomed: Iterable[tuple[Path, str]]) -> GcReport:
         removed, freed = [], 0
         for folder, reason in doomed:
@@ -245,8 +259,9 @@ def _entry(folder: Path) -> Entry:
     fault = torn(folder)
     used = folder.stat().st_mtime
     created = used if fault else (folder / MANIFEST).stat().st_mtime
-    key = None if fault else read_manifest(folder)["key"]
-    return Entry(folder.parent.name, folder.name, _bytes(folder), created, used, key, fault)
+    manifest = {} if fault else read_manifest(folder)
+    key, label = manifest.get("key"), manifest.get("label", "")
+    return Entry(folder.parent.name, folder.name, _bytes(folder), created, used, key, label, fault)
 
 
 def _bytes(folder: Path) -> int:

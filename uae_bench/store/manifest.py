@@ -15,8 +15,10 @@ MANIFEST = "manifest.json"
 _FORMAT = 1
 
 
-def write_manifest(folder: Path, key: Key) -> str:
+def write_manifest(folder: Path, key: Key, label: str) -> str:
     """Describe the files of a folder in its manifest; returns the content digest.
+
+    `label` says in words what the artifact was made as; it is no part of key or digest.
 
     Raises:
         StoreError: the folder holds a link, or a file of the manifest's name.
@@ -26,7 +28,9 @@ def write_manifest(folder: Path, key: Key) -> str:
     files = {name: file_digest(folder / name) for name in file_names(folder)}
     sizes = {name: (folder / name).stat().st_size for name in files}
     digest = digest_of(files)
-    manifest: Json = {"format": _FORMAT, "key": key.to_json(), "files": files, "sizes": sizes, "digest": digest}
+    manifest: Json = {
+        "format": _FORMAT, "label": label, "key": key.to_json(), "files": files, "sizes": sizes, "digest": digest,
+    }  # fmt: skip
     write_atomically(folder / MANIFEST, canonical_json(manifest) + "\n")
     return digest
 
