@@ -7,7 +7,7 @@ token that both share, and the tokens backed up are counted. A passage may be cu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -20,6 +20,10 @@ from uae_bench.records import Likelihood, Passage
 
 Pair = tuple[str, str]
 """A prompt and the continuation whose likelihood is wanted."""
+
+
+ENCODED_TOGETHER = 1024
+"""Texts that a tokenizer encodes at once: it keeps some hundred bytes for every token of them until all are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,23 +179,30 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[EncodedPai
     """
     framed = [tokenizer.frame(prompt, continuation) for prompt, continuation in pairs]
     prompts = list(dict.fromkeys(prompt for prompt, _ in framed))
-    prompt_ids = dict(zip(prompts, tokenizer.encode(prompts), strict=True))
-    whole_ids = tokenizer.encode([prompt + continuation for prompt, continuation in framed])
+    prompt_ids = dict(zip(prompts, encode_texts(tokenizer, prompts), strict=True))
+    whole_ids = encode_texts(tokenizer, [prompt + continuation for prompt, continuation in framed])
     return [
         _bounded(pair, prompt_ids[prompt], whole)
         for pair, (prompt, _), whole in zip(pairs, framed, whole_ids, strict=True)
     ]
 
 
-def _bounded(pair: Pair, prompt: list[int], whole: list[int]) -> EncodedPair:
-    start = len(prompt)
-    if whole[:start] != prompt:
-        start = next(at for at, ids in enumerate(zip(prompt, [*whole, -1], strict=False)) if ids[0] != ids[1])
+def encode_texts(tokenizer: Tokenizer, framed: Sequence[str]) -> Iterator[npt.NDArray[np.int32]]:
+    """Ids (L,) of framed texts in order; so many at a time that what the tokenizer notes of them stays small."""
+    for start in range(0, len(framed), ENCODED_TOGETHER):
+        for ids in tokenizer.encode(framed[start : start + ENCODED_TOGETHER]):
+            yield np.asarray(ids, dtype=np.int32)
+
+
+def _bounded(pair: Pair, prompt: npt.NDArray[np.int32], whole: npt.NDArray[np.int32]) -> EncodedPair:
+    shorter = min(len(prompt), len(whole))
+    differ = prompt[:shorter] != whole[:shorter]
+    start = int(differ.argmax()) if differ.any() else shorter
     if start >= len(whole):
         raise BadInput(f"the continuation {pair[1]!r} has no tokens", hint="drop empty answers")
     if start == 0:
         raise BadInput(f"no token stands before the continuation {pair[1]!r}", hint="give a prompt that is not empty")
-    return EncodedPair(np.asarray(whole, dtype=np.int32), start, backed_up=len(prompt) - start)
+    return EncodedPair(whole, start, backed_up=len(prompt) - start)
 
 
 @dataclass(frozen=True, slots=True)

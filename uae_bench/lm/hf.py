@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
-from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling, encode_pairs
+from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling, encode_pairs, encode_texts
 from uae_bench.lm.forward import Tokens
 from uae_bench.lm.scoring import FORWARD_CELLS, plan_batches, score_encoded, states_encoded
 from uae_bench.lm.sharing import pack, sort_key
@@ -134,7 +134,7 @@ class HfModel:
     def _prompt_ids(self, prompts: Sequence[str], room: int) -> list[Tokens]:
         """Ids of the framed prompts, each with room for so many tokens after it."""
         framed = [self.tokenizer.frame(prompt, "")[0] for prompt in prompts]
-        encoded = [np.asarray(ids, dtype=np.int32) for ids in self.tokenizer.encode(framed)]
+        encoded = list(encode_texts(self.tokenizer, framed))
         for prompt, ids in zip(prompts, encoded, strict=True):
             self._refuse_longer(prompt, len(ids) + room)
         return encoded
