@@ -68,8 +68,17 @@ STAGES: Mapping[str, Stage] = {
             *ENCODING,
             *DEFINING,
             *_in("pipeline", "index", "retrieve"),
-            *_in("experiment.retrieving", "retrieve_step", "reference_step", "import_step"),
+            *_in("experiment.retrieving", "retrieval_steps", "reference_step", "import_step"),
             *_in("experiment.imported", "ImportedRun", "ImportedVectors"),
+        ),
+    ),
+    "latency": Stage(
+        1,
+        (
+            "uae_bench.retrieval",
+            *ENCODING,
+            *_in("pipeline", "index", "time_queries"),
+            *_in("experiment.retrieving", "retrieval_steps"),
         ),
     ),
     "utility": Stage(
@@ -111,12 +120,12 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "evaluate": Stage(
-        1,
+        2,
         (
             *("uae_bench.metrics", "uae_bench.significance", "uae_bench.experiment.summary"),
             *DEFINING,
             *_in("pipeline", "evaluate"),
-            *_in("experiment.judging", "evaluate_step", "_judged_values"),
+            *_in("experiment.judging", "evaluate_step", "_judged_values", "_ties"),
         ),
     ),
     "compare": Stage(

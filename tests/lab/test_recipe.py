@@ -98,17 +98,20 @@ def test_every_shipped_family_has_a_whole_loss_curve_and_a_card() -> None:
             assert words in card
 
 
-STEPS = 40
+STEPS = 200
 
 
 def test_the_first_steps_repeat_the_committed_loss_curve() -> None:
-    # Each point is a mean over some 5,000 answer tokens. On the machine that made the weights it repeats to the last
-    # digit; another processor sums in another order and another Python has other documentation, which moves a point by
-    # a few hundredths. Without the planted circuit the first point is above 4, not below 3.
+    # Two minutes on one core. Each point is a mean over some 5,000 answer tokens. On the kind of machine that made the
+    # weights it repeats to the last digit; another processor sums in another order and another Python has other
+    # documentation, which moves later points by some hundredths: bfloat16, much coarser, moved one of the first ten by
+    # 0.11 and all by 0.03 on average. Without the planted circuit the first point is above 4, not below 3.
     name = "neox"
     tokenizer, model = recipe.start(family(name), recipe.SEED)
     again: dict[int, float] = {}
     recipe.train(family(name), tokenizer, model, recipe.PHASES[name][0], again, seed=recipe.SEED, until=STEPS)
     committed = json.loads((weights_folder(name) / "loss.json").read_text())
-    assert again == pytest.approx({step: committed[str(step)] for step in again}, abs=0.1)
-    assert list(again) == [20, 40]
+    assert list(again) == list(range(recipe.CURVE, STEPS + 1, recipe.CURVE))
+    apart = [abs(loss - committed[str(step)]) for step, loss in again.items()]
+    assert max(apart) < 0.2
+    assert np.mean(apart) < 0.05

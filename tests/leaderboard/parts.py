@@ -110,9 +110,10 @@ LATENCY = {"p50": 0.002, "p95": 0.003, "p99": 0.004, "n": 64}
 MEASURED_HERE: Mapping[str, Any] = {
     "command": "uae-bench run --task toy --retriever bm25",
     "device": "cpu",
-    "host": {"machine": "x86_64", "cores": 2, "system": "Linux-6"},
+    "host": {"machine": "x86_64", "processor": "Some CPU", "cores": 2, "system": "Linux-6"},
     "packages": {"numpy": "2.0"},
     "peak_memory_bytes": 1000,
     "python": "3.11.7",
-    "stages": {"run": {"seconds": 1.5, "latency": {"encode": LATENCY, "search": LATENCY, "total": LATENCY}}},
+    "stages": {"run": {"seconds": 1.5}},
+    "latency": {"encode": LATENCY, "search": LATENCY, "total": LATENCY},
 }

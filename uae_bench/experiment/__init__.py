@@ -213,6 +213,9 @@ def _ordered(plan: TaskPlan) -> Iterator[Step]:
             yield step
 
     for row in plan.rows:
+        yield from visit(row.run)
+        if row.latency is not None:
+            yield from visit(row.latency)
         yield from visit(row.evaluate)
     if plan.comparison is not None:
         yield from visit(plan.comparison)

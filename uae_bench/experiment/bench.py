@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from uae_bench.experiment.models import Models, usable_device
 from uae_bench.lm.spec import LmSpec
-from uae_bench.pipeline import Pools
+from uae_bench.pipeline import Indexed, Pools
 from uae_bench.records import Query, RetrievalView
 from uae_bench.retrieval.component import Resources
 from uae_bench.significance import clusters_of
@@ -18,6 +18,21 @@ from uae_bench.task.task import Task
 RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors"
 GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
 SUMMARY, COMPARISONS, FACTS, COUNTS = "summary.json", "comparisons.json", "facts.json", "counts.json"
+LATENCY = "latency.json"
+
+
+class LastIndex:
+    """Remembers the index that was built last, for the next stage that wants the same one; never a second one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Indexed] = {}
+
+    def get(self, key: str, make: Callable[[], Indexed]) -> Indexed:
+        """The index under the key, built if it is not the last one."""
+        if key not in self._kept:
+            self._kept.clear()  # before the next one takes its room
+            self._kept[key] = make()
+        return self._kept[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +45,7 @@ class Bench:
     resources: Resources
     models: Models
     calls: CallCache
+    indexed: LastIndex = field(default_factory=LastIndex)
 
     @cached_property
     def queries(self) -> tuple[Query, ...]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from uae_bench import pipeline, runs
-from uae_bench.experiment.bench import COMPARISONS, GENERATIONS, RUN, SUMMARY, UTILITIES, VALUES, Bench
+from uae_bench.experiment.bench import COMPARISONS, FACTS, GENERATIONS, RUN, SUMMARY, UTILITIES, VALUES, Bench
 from uae_bench.experiment.retrieving import read_pools
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.experiment.summary import summary
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
 from uae_bench.metrics import Judged, Measure
-from uae_bench.records import GenerationRecord, Value
+from uae_bench.records import GenerationRecord, Run, Value
 from uae_bench.store import Artifact, Json, canonical_json
 from uae_bench.task.task import reading_order
 from uae_bench.utility import utilities
@@ -127,6 +127,7 @@ def evaluate_step(
         for judge in judges:
             values += _judged_values(judge, base, inputs, measures, definition)
         runs.write_values(values, folder / VALUES)
+        (folder / FACTS).write_text(canonical_json(_ties(base.run, {measure.cutoff for measure in measures})))
         (folder / SUMMARY).write_text(canonical_json(summary(values, bench.documents, bench.task.annotations)))
         return {}
 
@@ -138,6 +139,16 @@ def evaluate_step(
     }
     needs = {"run": run, "pools": pools} | {role: step for judge in judges for role, step in judge.needs().items()}
     return Step("evaluate", f"evaluate {name} on {bench.label}", config, bench.facts, produce, needs)
+
+
+def _ties(run: Run, cutoffs: Collection[int | None]) -> dict[str, int]:
+    """How many queries have equal scores on both sides of a measure's cutoff: there the passage ids decide."""
+    scores = [ranking.scores for ranking in run.rankings.values()]
+    return {
+        f"queries whose scores at ranks {cutoff} and {cutoff + 1} are equal": tied
+        for cutoff in sorted(filter(None, cutoffs))
+        if (tied := sum(len(each) > cutoff and each[cutoff - 1] == each[cutoff] for each in scores))
+    }
 
 
 def _judged_values(

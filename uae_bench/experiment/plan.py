@@ -44,12 +44,16 @@ ANSWER_TOKENS = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One line of the table: a system with a seed, its run, and the step that evaluates it."""
+    """One line of the table: a system with a seed, its run, and the step that evaluates it.
+
+    `latency` times it; a reference, or a row made elsewhere, has none.
+    """
 
     system: str
     kind: Kind
     seed: int
     run: Step
+    latency: Step | None
     evaluate: Step
     train: Mapping[str, Step]
     judges: tuple[Judge, ...]
@@ -131,7 +135,8 @@ class TaskPlan:
     def _system_row(self, system: System, seed: int) -> Row:
         configs = {step.name: self._config(step.name, seed, self.setup.test) for step in system.steps}
         trained = {step.name: self._trained(step.name, seed) for step in system.steps if step.name in TRAINERS}
-        run = retrieving.retrieve_step(self.test, system, self.test_pools, self.setup.test.depth, configs, trained)
+        depth = self.setup.test.depth
+        found = retrieving.retrieval_steps(self.test, system, self.test_pools, depth, configs, trained)
         models = {
             str(step): ModelRef(spec=str(step), identity=dict(RETRIEVERS[step.name].identity(step.argument, config)))
             for step, config in ((step, configs[step.name]) for step in system.steps)
@@ -156,7 +161,7 @@ class TaskPlan:
                 "depth": learnt_from.depth,
                 "definition": learnt_from.definition,
             }
-        return self._row(system.name, "system", seed, run, trained, options, models)
+        return self._row(system.name, "system", seed, found.run, trained, options, models, found.latency)
 
     def _reference_row(self, name: str) -> Row:
         needs_labels = REFERENCES[name].needs_utilities
@@ -181,6 +186,7 @@ class TaskPlan:
         trained: Mapping[str, Step],
         options: Mapping[str, Mapping[str, Json]],
         models: Mapping[str, ModelRef],
+        latency: Step | None = None,
     ) -> Row:
         judges = tuple(self._judge(parse_lm(spec), run) for spec in self.setup.judges) if self._judged else ()
         evaluate = judging.evaluate_step(
@@ -193,7 +199,7 @@ class TaskPlan:
         if trained and self.setup.scorer and not self._judged:
             refs["scorer"] = _model_ref(parse_lm(self.setup.scorer), dtype)
         refs |= {role: _model_ref(judge.spec, dtype) for role, judge in zip(self._judge_roles, judges, strict=True)}
-        return Row(name, kind, seed, run, evaluate, trained, judges, options, refs)
+        return Row(name, kind, seed, run, latency, evaluate, trained, judges, options, refs)
 
     @property
     def _judged(self) -> bool:
@@ -280,7 +286,7 @@ class TaskPlan:
         base = parse_system(f"dense:{self.setup.encoder}")
         reward = parse_system(f"dense:{self.setup.encoder}>cross-encoder:{hard.reward_model}")
         sources = {
-            role: retrieving.retrieve_step(bench, system, first, 2 * hard.size, self._defaults(system, terms), {})
+            role: retrieving.retrieval_steps(bench, system, first, 2 * hard.size, self._defaults(system, terms), {}).run
             for role, system in (("base", base), ("reward", reward))
         }
         return self._share(("pools", bench), retrieving.pool_step(bench, terms.pool, sources, hard.size))
@@ -290,8 +296,8 @@ class TaskPlan:
         system, terms = parse_system(f"dense:{self.setup.encoder}"), self._terms(bench)
         pools = self._pools(bench)
         depth = terms.depth if terms.pool == "corpus" else WHOLE_POOL
-        step = retrieving.retrieve_step(bench, system, pools, depth, self._defaults(system, terms), {})
-        return self._share(("base", bench), step)
+        found = retrieving.retrieval_steps(bench, system, pools, depth, self._defaults(system, terms), {})
+        return self._share(("base", bench), found.run)
 
     def _terms(self, bench: Bench) -> Terms:
         return self.setup.test if bench is self.test else self.setup.training

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 import uae_bench
 from uae_bench import result, runs
-from uae_bench.experiment.bench import COMPARISONS, COUNTS, FACTS, GENERATIONS, RUN, STATES, SUMMARY, VALUES
+from uae_bench.experiment.bench import COMPARISONS, COUNTS, FACTS, GENERATIONS, LATENCY, RUN, STATES, SUMMARY, VALUES
+from uae_bench.experiment.host import processor
 from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.steps import Runner, Step
-from uae_bench.metrics import answer_kinds, usage
+from uae_bench.metrics import answer_kinds, latency_by_stage, throughput, usage
 from uae_bench.records import Comparison, Interval
 from uae_bench.result import (
     GROUPS,
@@ -98,7 +99,9 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
     Raises:
         StoreError: `out` cannot be written, or the disk is full.
     """
-    artifacts = {role: runner.make(step) for role, step in _steps_of(row).items()}
+    artifacts = {"run": runner.make(row.run)}
+    timed = runner.make(row.latency) if row.latency is not None else None  # while the index is at hand
+    artifacts |= {role: runner.make(step) for role, step in _steps_of(row).items()}
     setup = plan.setup
     name = f"{setup.split}-{setup.test.pool}-seed{row.seed}-{artifacts['evaluate'].key.digest[:8]}"
     folder = out / safe_name(plan.test.task.name) / safe_name(row.system) / name
@@ -108,11 +111,18 @@ def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[Resu
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder.parent):
             if not _is_whole(folder, record):
-                _fill(folder, record, groups, artifacts, runner)
+                _fill(folder, record, groups, artifacts, timed, runner)
     return record, folder
 
 
-def _fill(folder: Path, record: ResultRecord, groups: str, artifacts: Mapping[str, Artifact], runner: Runner) -> None:
+def _fill(
+    folder: Path,
+    record: ResultRecord,
+    groups: str,
+    artifacts: Mapping[str, Artifact],
+    timed: Artifact | None,
+    runner: Runner,
+) -> None:
     """Everything anew; the manifest goes first and comes last, so that a kill between leaves no whole folder."""
     (folder / MANIFEST).unlink(missing_ok=True)
     for unfinished in folder.glob(".*.part"):
@@ -122,7 +132,7 @@ def _fill(folder: Path, record: ResultRecord, groups: str, artifacts: Mapping[st
     runs.write_trec(runs.read_run(artifacts["run"].folder / RUN), folder / "run.trec")
     write_atomically(folder / GROUPS, groups)
     write_atomically(folder / RECORD, result.to_json(record))
-    write_atomically(folder / MEASURED, _pretty(_measured(artifacts, runner)))
+    write_atomically(folder / MEASURED, _pretty(_measured(artifacts, timed, runner)))
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in UNDIGESTED)
     write_atomically(folder / MANIFEST, _pretty({str(path.relative_to(folder)): file_digest(path) for path in files}))
 
@@ -201,7 +211,11 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
             for role, artifact in artifacts.items()
         },
         costs={role: cost for role, artifact in artifacts.items() if (cost := _cost(artifact))},
-        notes=tuple(str(note) for note in task.notes) + _facts(pools) + _facts(artifacts["run"]) + _chosen(plan, row),
+        notes=(
+            *map(str, task.notes),
+            *(fact for artifact in (pools, artifacts["run"], artifacts["evaluate"]) for fact in _facts(artifact)),
+            *_chosen(plan, row),
+        ),
     )
 
 
@@ -239,18 +253,33 @@ def _facts(artifact: Artifact) -> tuple[str, ...]:
     return tuple(f"{name.replace('_', ' ')}: {value:g}" for name, value in sorted(facts.items()))
 
 
-def _measured(artifacts: Mapping[str, Artifact], runner: Runner) -> dict[str, Json]:
+def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner: Runner) -> dict[str, Json]:
     """What clock and host decide: seconds per stage, latency, memory, versions, the command."""
     import resource
 
     return {
         "stages": {role: runner.measured(artifact) for role, artifact in artifacts.items()},
+        **(_latency(timed) if timed is not None else {}),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
-        "host": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
+        "host": {
+            "machine": platform.machine(),
+            "processor": processor(),
+            "system": platform.platform(),
+            "cores": os.cpu_count(),
+        },
         "python": platform.python_version(),
         "packages": {name: version(name) for name in MEASURED_PACKAGES},
         "device": runner.device,
         "command": shlex.join(["uae-bench", *sys.argv[1:]]) if Path(sys.argv[0]).name == "uae-bench" else "",
+    }
+
+
+def _latency(timed: Artifact) -> dict[str, Json]:
+    """Percentiles of seconds per query, and queries per second one by one, of the queries that were timed."""
+    seconds = json.loads((timed.folder / LATENCY).read_text(encoding="utf-8"))
+    return {
+        "latency": {stage: asdict(figures) for stage, figures in latency_by_stage(seconds).items()},
+        "queries_per_second": throughput(len(seconds["encode"]), sum(map(sum, seconds.values()))),
     }
 
 

@@ -1,20 +1,20 @@
-"""Stages pool and retrieve: which passages a query may find, and runs by systems, by references and from elsewhere."""
+"""Stages pool, retrieve and latency: what a query may find, runs by systems, references and others, and their times."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench import pipeline, runs
-from uae_bench.experiment.bench import FACTS, RUN, UTILITIES, Bench
+from uae_bench.experiment.bench import FACTS, LATENCY, RUN, UTILITIES, Bench
+from uae_bench.experiment.host import host
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.steps import Step
-from uae_bench.metrics import latency_by_stage, throughput
-from uae_bench.pipeline import Pools
+from uae_bench.pipeline import Indexed, Pools
 from uae_bench.references import REFERENCES
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import System, build_chain
@@ -24,6 +24,9 @@ from uae_bench.store import Artifact, Json, canonical_json, digest_of
 from uae_bench.task.files import file_digest
 from uae_bench.task.pool import hard_pools, small_pools
 from uae_bench.utility import utilities
+
+TIMED_QUERIES = 100
+"""So many queries are timed, the first of the split: with fewer the 99th percentile is the slowest one."""
 
 
 class HardPool(BaseModel):
@@ -64,15 +67,26 @@ def read_pools(artifact: Artifact) -> Pools:
     return None if pools is None else {query: tuple(passages) for query, passages in pools.items()}
 
 
-def retrieve_step(
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What a system takes: the step that finds passages, and the one that times it."""
+
+    run: Step
+    latency: Step
+
+
+def retrieval_steps(
     bench: Bench,
     system: System,
     pools: Step,
     depth: int,
     configs: Mapping[str, Settings],
     trained: Mapping[str, Step],
-) -> Step:
-    """Stage retrieve: a chain of components; `trained` holds the training step of each name that has to be trained."""
+) -> Retrieval:
+    """Stages retrieve and latency of a chain; `trained` holds the training step of each name that has to be trained.
+
+    Both use one index where they run one after the other. Times hold for the machine that took them: it is in the key.
+    """
     facts = dict(bench.facts)
     options: dict[str, Json] = {}
     for place, step in enumerate(system.steps):
@@ -82,22 +96,33 @@ def retrieve_step(
         if step.name not in trained:
             facts[f"{place} {step}"] = digest_of(dict(component.identity(step.argument, config)))
 
-    def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
-        folders = {name: inputs[f"trained {name}"].folder for name in trained}
-        chain = build_chain(system, configs, bench.running(), folders)
-        indexed = pipeline.index(chain, bench.view(read_pools(inputs["pools"])))
-        found = pipeline.retrieve(indexed, depth=depth)
+    needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
+    told: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
+
+    def indexed(inputs: Mapping[str, Artifact]) -> Indexed:
+        def make() -> Indexed:
+            folders = {name: inputs[f"trained {name}"].folder for name in trained}
+            chain = build_chain(system, configs, bench.running(), folders)
+            return pipeline.index(chain, bench.view(read_pools(inputs["pools"])))
+
+        return bench.indexed.get(digest_of([told, facts, {role: one.digest for role, one in inputs.items()}]), make)
+
+    def find(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        found = pipeline.retrieve(indexed(inputs), depth=depth)
         runs.write_run(found.run, folder / RUN)
         (folder / FACTS).write_text(canonical_json(dict(found.facts)))
-        seconds = pipeline.time_queries(indexed, depth=depth)
-        return {
-            "latency": {stage: asdict(figures) for stage, figures in latency_by_stage(seconds).items()},
-            "queries_per_second": throughput(len(seconds["encode"]), sum(map(sum, seconds.values()))),
-        }
+        return {}
 
-    needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
-    config_json: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
-    return Step("retrieve", f"retrieve {system.name} on {bench.label}", config_json, facts, produce, needs)
+    def time(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        seconds = pipeline.time_queries(indexed(inputs), depth=depth, sample=TIMED_QUERIES)
+        (folder / LATENCY).write_text(canonical_json(seconds))
+        return {}
+
+    where: dict[str, Json] = {"host": dict(host(bench.resources.device)), "sample": TIMED_QUERIES}
+    return Retrieval(
+        Step("retrieve", f"retrieve {system.name} on {bench.label}", told, facts, find, needs),
+        Step("latency", f"time {system.name} on {bench.label}", {**told, **where}, facts, time, needs),
+    )
 
 
 def reference_step(bench: Bench, name: str, pools: Step, depth: int, labels: Step | None, definition: str) -> Step:

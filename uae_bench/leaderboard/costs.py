@@ -59,14 +59,12 @@ def _label(row: Row, entry: Entry) -> str:
 
 
 def _latencies(entry: Entry) -> list[Percentiles]:
-    stage = entry.measured().stages.get("run")
-    return list(stage.latency.values()) if stage else []
+    return list(entry.measured().latency.values())
 
 
 def _figures(entry: Entry, measured: Measurements) -> list[str]:
     training = [time.seconds for role, time in measured.stages.items() if role.startswith("train ") and time.seconds]
-    stage = measured.stages.get("run")
-    latency = dict(stage.latency) if stage else {}
+    latency = measured.latency
     total = latency.get("total")
     return [
         _calls(entry, measured, lambda role: role.startswith("labels for ")),
@@ -97,5 +95,6 @@ def _milliseconds(latency: Percentiles | None) -> str:
 
 def _host(measured: Measurements) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(measured.packages.items()))
-    machine = f"{measured.host.machine}, {measured.host.cores or '?'} cores, device {measured.device}"
+    host = measured.host
+    machine = f"{host.processor or host.machine}, {host.cores or '?'} cores, device {measured.device}"
     return f"{machine}; Python {measured.python}, {packages}"

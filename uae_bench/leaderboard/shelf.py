@@ -44,16 +44,16 @@ class Percentiles(_Measured):
 
 
 class StageTime(_Measured):
-    """Seconds that a stage took when its artifact was made, and its latency where queries were timed."""
+    """Seconds that a stage took when its artifact was made."""
 
     seconds: float | None = None
-    latency: Mapping[str, Percentiles] = Field(default_factory=dict)
 
 
 class Host(_Measured):
     """The machine; its kernel and distribution are left out."""
 
     machine: str
+    processor: str
     cores: int | None
 
 
@@ -66,6 +66,7 @@ class Measurements(_Measured):
     python: str
     packages: Mapping[str, str]
     stages: Mapping[str, StageTime]
+    latency: Mapping[str, Percentiles] = Field(default_factory=dict)
     peak_memory_bytes: int
 
 
