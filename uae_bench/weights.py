@@ -7,14 +7,18 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from uae_bench.errors import ModelUnavailable, StoreError
+from uae_bench.errors import BadInput, ModelUnavailable, StoreError
 from uae_bench.store import digest_of, file_digest, write_atomically
 
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
 REACH_SECONDS = 3.0
+PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
+CONVERTER, CONVERTED = "SFconvertbot", "Adding `safetensors` variant of this model"
+"""Who offers a hub model's weights as safetensors where its owner has not, and the title of that pull request."""
 _digests: dict[str, str] = {}
 
 
@@ -34,6 +38,22 @@ def find_folder(name: str, revision: str, *, offline: str) -> Path:
         why = "folders have no revisions" if folder.is_dir() else "there is no such folder"
         raise ModelUnavailable(f"cannot load {name!r}: {why}", hint="check the path")
     return _snapshot(name, revision or None, offline)
+
+
+def require_safetensors(folder: Path) -> None:
+    """Nothing where a model's weights are safetensors: pickles run code when they are read, and never are.
+
+    Raises:
+        BadInput: a folder of the model keeps its weights in a pickle alone, or there are none.
+    """
+    safe = {path.parent for path in folder.rglob("*.safetensors")}
+    pickled = sorted(path for path in folder.rglob("*") if path.suffix in PICKLES and path.parent not in safe)
+    if pickled or not safe:
+        what = f"keeps weights in {pickled[0].name}, a pickle" if pickled else "holds no safetensors weights"
+        hint = (
+            "take a revision that has safetensors (NAME@REVISION), or save the model anew: today's libraries write them"
+        )
+        raise BadInput(f"{folder} {what}", hint=hint)
 
 
 def identify(paths: Iterable[Path]) -> str:
@@ -69,18 +89,26 @@ def _snapshot(name: str, revision: str | None, offline: str) -> Path:
     )
 
     wanted = list(WANTED)
+    kept = None
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
+        kept = Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
     except HFValidationError as error:
         hint = "give the hub's owner/name, or the path of a folder that is there"
         raise ModelUnavailable(f"{name!r} is neither a folder here nor a name on the hub", hint=hint) from error
     except LocalEntryNotFoundError:
         pass
+    if kept is not None and (revision or ((kept := _with_weights(kept)) and _has_weights(kept))):
+        return kept
     hint = f"copy the model's folder here and name its path; what needs no hub: {offline}"
     if not _hub_answers():
+        if kept is not None:
+            return kept
         raise ModelUnavailable(f"{name!r} is not on this machine and the hub cannot be reached", hint=hint)
+    fetch = partial(snapshot_download, name, allow_patterns=wanted, etag_timeout=REACH_SECONDS)
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, etag_timeout=REACH_SECONDS))
+        found = Path(fetch(revision=revision))
+        offered = None if revision or _has_weights(found) else _offered(name)
+        return found if offered is None else Path(fetch(revision=offered))
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"{name!r} is gated: its owner grants access by name", hint="accept its licence there, then `hf auth login`"
@@ -89,6 +117,30 @@ def _snapshot(name: str, revision: str | None, offline: str) -> Path:
         raise ModelUnavailable(f"the hub has no model {name!r} that you may see", hint="check the name") from error
     except (HfHubHTTPError, OSError) as error:
         raise ModelUnavailable(f"fetching {name!r} failed: {error}", hint=hint) from error
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.rglob("*.safetensors"))
+
+
+def _offered(name: str) -> str | None:
+    """The revision in which the hub's converter offers a model's weights as safetensors, if it does."""
+    from huggingface_hub import HfApi
+
+    found = HfApi().get_repo_discussions(name, author=CONVERTER, discussion_type="pull_request")
+    return next((one.git_reference for one in found if one.title == CONVERTED and one.status != "closed"), None)
+
+
+def _with_weights(snapshot: Path) -> Path:
+    """The snapshot, or where it has no weights, that of a pull request that an earlier call fetched for them."""
+    if _has_weights(snapshot):
+        return snapshot
+    kept = snapshot.parents[1]
+    for reference in sorted((kept / "refs" / "refs" / "pr").glob("*")):
+        offered = kept / "snapshots" / reference.read_text().strip()
+        if _has_weights(offered):
+            return offered
+    return snapshot
 
 
 def _hub_answers() -> bool:

@@ -92,6 +92,11 @@ def test_held_out_models_are_neither_scorer_nor_generator(tmp_path: Path) -> Non
     assert setup.judges == ("lab:lfm2", "lab:neox", "lab:llama")
 
 
+def test_where_no_measure_asks_a_language_model_none_is_named(tmp_path: Path) -> None:
+    setup = setup_of(tmp_path, "bm25", card={**LMS, "measures": JUDGED}, measures=("Success@1", "nDCG@10"))
+    assert (setup.scorer, setup.generator, setup.held_out) == ("", "", ())
+
+
 def test_a_task_without_answers_keeps_the_measures_that_need_none(tmp_path: Path) -> None:
     setup = setup_of(tmp_path, "bm25", answers=False, card={**LMS, "measures": JUDGED})
     assert [str(measure) for measure in setup.measures] == ["Success@1", "nDCG@10"]

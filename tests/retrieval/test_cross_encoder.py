@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_it_comes_after_a_first_stage_and_is_known_by_its_weights(folder: Path) 
     assert component.shapes == ("R->R",)
     assert set(component.identity(str(folder), component.config())) == {"model", "files"}
     assert len(TEXTS) == len(view().passages)
+
+
+def test_weights_in_a_pickle_are_refused_before_anything_is_read(folder: Path, tmp_path: Path) -> None:
+    pickled = tmp_path / "pickled"
+    shutil.copytree(folder, pickled)
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    component = RETRIEVERS["cross-encoder"]
+    with pytest.raises(BadInput, match="a pickle"):
+        component.identity(str(pickled), component.config())
 
 
 def test_a_model_that_is_not_here_is_said_at_once() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from uae_bench.errors import NotPossible, UsageError
+from uae_bench.experiment.judging import JUDGED_NEEDS
 from uae_bench.experiment.learning import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
 from uae_bench.metrics.measure import Measure
@@ -18,7 +19,7 @@ from uae_bench.task.card import TaskCard
 from uae_bench.task.task import Task
 
 Settings = Mapping[str, Mapping[str, Setting]]
-WRITTEN = frozenset({"generations", "closed_book", "gold"})
+WRITTEN = JUDGED_NEEDS - {"utilities"}
 """What a measure may need that only a generator can give."""
 
 
@@ -111,7 +112,7 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
     labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
     scorer = _named("scorer", request.scorer, (task, training), labels)
     generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
-    if request.held_out and task.has_answers and not (needs & {"utilities"} or needs & WRITTEN):
+    if request.held_out and task.has_answers and not needs & JUDGED_NEEDS:
         raise UsageError(
             f"--held-out {request.held_out[0]} changes nothing here: no measure asks a language model",
             hint="leave it out, or measure utility or answers",
@@ -131,7 +132,7 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
         encoder=encoder,
         scorer=scorer,
         generator=generator,
-        held_out=_held_out(request, task, {scorer, generator, *read}),
+        held_out=_held_out(request, task, {scorer, generator, *read}) if needs & JUDGED_NEEDS else (),
         baseline=baseline,
         measures=measures,
         systems=systems,

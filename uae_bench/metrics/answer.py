@@ -167,7 +167,7 @@ ROUGE_L = Family(
 )
 EVIDENCE_F1 = Family(
     "EvidenceF1",
-    "set F1 of the first k passages against an annotator's evidence, best over annotations (QASPER)",
+    "set F1 of the first k passages against an annotator's text evidence, best over annotations (QASPER, text only)",
     evidence_scores,
     needs=_REFERENCES,
     cutoff="required",

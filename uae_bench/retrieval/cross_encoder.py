@@ -13,7 +13,7 @@ from uae_bench.prompts import shown
 from uae_bench.records import Ranking, RetrievalView, Run
 from uae_bench.retrieval.component import Component, Reranker, Resources, Settings, checked_depth
 from uae_bench.store.digests import digest_of
-from uae_bench.weights import find_folder, identify
+from uae_bench.weights import find_folder, identify, require_safetensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,8 +47,10 @@ class CrossEncoderReranker(Reranker):
             ModelUnavailable: its files are not here, cannot be fetched, or are no cross-encoder with one output.
         """
         from sentence_transformers import CrossEncoder
+        from transformers.utils import logging
 
         folder = model_folder(self._spec)
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             model: CrossEncoder = CrossEncoder(
                 str(folder),
@@ -56,6 +58,7 @@ class CrossEncoderReranker(Reranker):
                 max_length=self.settings.max_length,
                 local_files_only=True,
                 trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
             )
         except (OSError, ValueError, KeyError) as error:
             hint = "the folder needs weights and tokenizer of a sequence-classification model"
@@ -80,14 +83,14 @@ class CrossEncoderReranker(Reranker):
         passages = {passage.id: shown(passage) for passage in view.passages}
         pairs = [(query, passage) for query in view.queries for passage in run.rankings[query.id].passages]
         order = sorted(range(len(pairs)), key=lambda index: len(passages[pairs[index][1]]))
-        texts = [(pairs[index][0].text, passages[pairs[index][1]]) for index in order]
-        scores: Any = (
-            self.model.predict(texts, batch_size=self.settings.batch, show_progress_bar=False) if texts else []
-        )
+        batches = [order[start : start + self.settings.batch] for start in range(0, len(order), self.settings.batch)]
         by_query: dict[str, dict[str, float]] = {query.id: {} for query in view.queries}
-        for index, score in zip(order, scores, strict=True):
-            query, passage = pairs[index]
-            by_query[query.id][passage] = float(score)
+        for batch in self._resources.progress.track(batches, total=len(batches), label=self.name):
+            texts = [(pairs[index][0].text, passages[pairs[index][1]]) for index in batch]
+            scores: Any = self.model.predict(texts, batch_size=len(texts), show_progress_bar=False)
+            for index, score in zip(batch, scores, strict=True):
+                query, passage = pairs[index]
+                by_query[query.id][passage] = float(score)
         return Run(self.name, depth, {query: Ranking.from_scores(row, depth) for query, row in by_query.items()})
 
 
@@ -96,9 +99,12 @@ def model_folder(spec: str) -> Path:
 
     Raises:
         ModelUnavailable: it is not on this machine and cannot be fetched.
+        BadInput: its weights are no safetensors.
     """
     name, _, revision = spec.partition("@")
-    return find_folder(name, revision, offline=OFFLINE)
+    folder = find_folder(name, revision, offline=OFFLINE)
+    require_safetensors(folder)
+    return folder
 
 
 def _build(argument: str, settings: CrossEncoderSettings, resources: Resources) -> CrossEncoderReranker:
@@ -121,6 +127,6 @@ CROSS_ENCODER = Component(
     config=CrossEncoderSettings,
     build=_build,
     identity=_identity,
-    version=1,
+    version=2,
     argument="a cross-encoder's name or folder",
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.systems.uae.parts import QUICK, toy_encoder, toy_set, trained
+from tests.systems.uae.parts import QUICK, WORDS, toy_set, trained
 from uae_bench.errors import BadInput
 from uae_bench.progress import SILENT
 from uae_bench.systems.uae import UAE
@@ -40,11 +41,22 @@ def options(**changes: object) -> RewardOptions:
 
 @pytest.fixture(scope="module")
 def deberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the hub would give it for a DeBERTa-v2, with random weights and the toy world's words."""
+    """A folder as the hub gives it for DeBERTa-v3, but for safetensors: random weights, and a tokenizer that is a
+    SentencePiece model of the toy world's words and nothing else.
+    """
+    import sentencepiece
     from transformers import AutoTokenizer, DebertaV2Config, DebertaV2Model
 
     folder = tmp_path_factory.mktemp("deberta")
-    tokenizer = AutoTokenizer.from_pretrained(toy_encoder())
+    (folder / "words.txt").write_text(f"{' '.join(WORDS)}\n" * 50)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "words.txt"), model_prefix=str(folder / "spm"), vocab_size=120, hard_vocab_limit=False,
+        pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]",
+        unk_piece="[UNK]", user_defined_symbols=["[MASK]"], minloglevel=2,
+    )  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False, "vocab_type": "spm"}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "deberta-v2"}))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     config = DebertaV2Config(
         vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=32, relative_attention=True, pos_att_type=["p2c", "c2p"], type_vocab_size=0,
@@ -52,7 +64,6 @@ def deberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     base: Any = DebertaV2Model
     base(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
     return folder
 
 

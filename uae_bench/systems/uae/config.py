@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from uae_bench.weights import find_folder
+from uae_bench.weights import find_folder, require_safetensors
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -21,9 +21,12 @@ def reward_folder(spec: str) -> Path:
 
     Raises:
         ModelUnavailable: it is not on this machine and cannot be fetched.
+        BadInput: its weights are no safetensors.
     """
     name, _, revision = spec.partition("@")
-    return find_folder(name, revision, offline="a reward model that is here, lab:lfm2")
+    folder = find_folder(name, revision, offline="a reward model that is here, lab:lfm2")
+    require_safetensors(folder)
+    return folder
 
 
 class StudentOptions(BaseModel):

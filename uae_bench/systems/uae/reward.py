@@ -87,7 +87,7 @@ def open_reward_model(folder: Path, options: RewardOptions, device: str) -> Cros
     """A cross-encoder with a fresh scalar head on the transformer in `folder`."""
     model: CrossEncoder = CrossEncoder(
         str(folder), num_labels=1, device=device, local_files_only=True, trust_remote_code=False,
-        activation_fn=nn.Identity(),
+        activation_fn=nn.Identity(), model_kwargs={"use_safetensors": True},
     )  # fmt: skip
     if options.reward_mode == "lora":
         inject(model.model, options)
