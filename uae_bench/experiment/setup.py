@@ -132,7 +132,7 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
         encoder=encoder,
         scorer=scorer,
         generator=generator,
-        held_out=_held_out(request, task, {scorer, generator, *read}) if needs & JUDGED_NEEDS else (),
+        held_out=_held_out(request, task, {scorer, generator, *read}, judged=bool(needs & JUDGED_NEEDS)),
         baseline=baseline,
         measures=measures,
         systems=systems,
@@ -215,10 +215,12 @@ def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool) ->
     return str(named)
 
 
-def _held_out(request: Request, task: Task, own: Container[str]) -> tuple[str, ...]:
-    """Language models that judge beside `own`, which score, write or teach: as asked, else the card's others."""
+def _held_out(request: Request, task: Task, own: Container[str], *, judged: bool) -> tuple[str, ...]:
+    """Language models that judge beside `own`, which score, write or teach: as asked, else the card's others where
+    a measure asks a language model at all.
+    """
     if request.held_out is None:
-        return tuple(spec for spec in task.card.held_out if spec not in own) if task.has_answers else ()
+        return tuple(spec for spec in task.card.held_out if spec not in own) if judged else ()
     if request.held_out and not task.has_answers:
         raise NotPossible(
             f"--held-out {request.held_out[0]} has nothing to judge: the task {task.name} has no answers",
