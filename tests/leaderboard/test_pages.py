@@ -88,6 +88,26 @@ def test_references_stand_last_in_italics_and_take_no_part(tmp_path: Path) -> No
     assert text.index("| poor") < text.index("| *oracle*")
 
 
+def test_every_pair_is_told_the_greater_first_and_references_are_tested_apart(tmp_path: Path) -> None:
+    levels = {"oracle": 1.0, "good": 0.75, "poor": 0.0}
+    folders = [
+        write_result(
+            tmp_path / name, {"AP": [level] * ENOUGH}, system=name, kind="reference" if level == 1 else "system"
+        )
+        for name, level in levels.items()
+    ]
+    told = page(tmp_path / "boards", *folders).partition("### Every pair")[2].partition("</details>")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in told.splitlines() if line.startswith("| ")][1:]
+    assert [row[:3] for row in rows] == [
+        ["*oracle*", "poor", "+1.000 [1.000, 1.000]"],
+        ["good", "poor", "+0.750 [0.750, 0.750]"],
+        ["*oracle*", "good", "+0.250 [0.250, 0.250]"],
+    ]
+    raw, adjusted = ([float(row[place]) for row in rows] for place in (3, 4))
+    assert max(raw) < 0.01
+    assert adjusted == pytest.approx([3 * raw[0], raw[1], 3 * raw[2]], abs=2e-4)  # of three rows, and of one pair
+
+
 def test_rows_made_elsewhere_are_marked_and_tested(tmp_path: Path) -> None:
     folders = [
         write_result(tmp_path / "theirs", {"AP": [1.0] * ENOUGH}, system="theirs", kind="imported"),

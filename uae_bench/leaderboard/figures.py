@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from uae_bench.leaderboard.markdown import BREAK, plain, table
+from uae_bench.leaderboard.markdown import BREAK, folded, plain, table
 from uae_bench.leaderboard.measure import held_out_family
 from uae_bench.leaderboard.section import Figure, Finding, Row, Section
 from uae_bench.leaderboard.shelf import judge
+from uae_bench.records import Comparison
 from uae_bench.result import ResultRecord
 from uae_bench.significance import Standing
 
@@ -27,7 +29,7 @@ def figure_tables(section: Section, found: Sequence[Finding]) -> list[str]:
     for spec in dict.fromkeys(finding.column.held_out for finding in found if finding.column.held_out):
         judged = [finding for finding in found if finding.column.held_out == spec]
         lines += _titled(section, judged, f"Held out: {plain(spec)}", _family(section.record, spec), None)
-    return lines + _kinds(section, own)
+    return lines + _kinds(section, own) + _pairs(section, own)
 
 
 def _titled(
@@ -201,6 +203,40 @@ def _kinds(section: Section, found: Sequence[Finding]) -> list[str]:
         body = [[_system(row), *(_number(finding.figures[row.label].kinds[kind]) for kind in kinds)] for row in rows]
         lines += table(header, body)
     return ["### By kind of answer", "", *lines] if lines else []
+
+
+def _pairs(section: Section, found: Sequence[Finding]) -> list[str]:
+    """Every pair of rows on the first measure of each topic and on every measure of utility, folded away."""
+    leading = {
+        topic: next((one for one in found if one.column.topic == topic), None) for topic in ("evidence", "answers")
+    }
+    told = [one for one in found if one is leading.get(one.column.topic) or one.column.topic == "utility"]
+    kinds = {row.label: "" if row.ranked else "*" for row in section.rows}
+    lines: list[str] = []
+    for finding in told:
+        body = [
+            [
+                *(f"{kinds[name]}{plain(name)}{kinds[name]}" for name in (pair.system, pair.baseline)),
+                f"{pair.difference:+.3f} [{pair.interval.low:.3f}, {pair.interval.high:.3f}]",
+                UNDEFINED if math.isnan(pair.p) else f"{pair.p:.4f}",
+                UNDEFINED if math.isnan(pair.p) else f"{pair.p_adjusted:.4f}",
+            ]
+            for pair in sorted(map(_upwards, finding.pairs), key=lambda pair: -pair.difference)
+        ]
+        if body:
+            header = [f"{_head(finding)}: row", "less this row", "difference", "p", "p by Holm"]
+            lines += table(header, body)
+    about = "Adjusted within a measure: pairs of systems among themselves, pairs with a reference among all rows."
+    return ["### Every pair", "", *folded("differences and p-values", [about, "", *lines])] if lines else []
+
+
+def _upwards(pair: Comparison) -> Comparison:
+    """The pair with the greater mean first."""
+    if pair.difference >= 0 or math.isnan(pair.difference):
+        return pair
+    low, high = -pair.interval.high, -pair.interval.low
+    turned = replace(pair.interval, low=low, high=high)
+    return replace(pair, system=pair.baseline, baseline=pair.system, difference=-pair.difference, interval=turned)
 
 
 def _number(value: float) -> str:

@@ -74,6 +74,8 @@ class Finding:
     why: str
     undefined: Mapping[str, int]
     zeros: Mapping[tuple[str, str], int]
+    pairs: tuple[Comparison, ...] = ()
+    """Every pair of rows: of ranked ones the tests behind the letters, of references those among all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,9 @@ def findings(section: Section) -> list[Finding]:
     tests = pipeline.compare(ranked, section.groups.documents, baseline=None) if len(ranked) > 1 else []
     stems = int(np.random.default_rng(SEED).integers(2**63))
     names = dict.fromkeys(said.measure for row in section.rows for said in row.record.measures)
+    references = {row.label for row in section.rows if not row.ranked}
+    everyone = pipeline.compare(seeds, section.groups.documents, baseline=None) if references and len(seeds) > 1 else []
+    tests_of_references = [test for test in everyone if references & {test.system, test.baseline}]
     return [
         _finding(
             section,
@@ -155,6 +160,7 @@ def findings(section: Section) -> list[Finding]:
             {label: groups[name] for label, groups in means.items() if name in groups},
             {label: [_mean(values, name) for values in seeds[label]] for label in seeds if name in means[label]},
             [test for test in tests if test.measure == name],
+            [test for test in tests_of_references if test.measure == name],
             stream(stems, name),
         )
         for name in names
@@ -167,6 +173,7 @@ def _finding(
     values: Mapping[str, Sequence[Value]],
     seeds: Mapping[str, Sequence[float]],
     tests: Sequence[Comparison],
+    tests_of_references: Sequence[Comparison],
     rng: np.random.Generator,
 ) -> Finding:
     documents, kinds = section.groups.documents, section.groups.kinds
@@ -198,6 +205,7 @@ def _finding(
         zeros=Counter(
             (label, value.why) for label, own in values.items() for value in own if value.why and value.value == 0
         ),
+        pairs=(*tests, *tests_of_references),
     )
 
 
