@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -71,12 +72,34 @@ def test_the_options_of_run_are_all_explained_with_examples() -> None:
     assert "uae-bench run -r bm25 -r dense -r uae -t qasper --seeds 0,1,2" in shown
 
 
-def test_a_shell_can_complete() -> None:
-    shell = {**os.environ, "_UAE_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "uae-bench le", "COMP_CWORD": "1"}
+LEAVES = (
+    *("run", "plan", "list", "show qasper", "export", "lab build", "import run", "import embeddings"),
+    *("import artifacts", "task new", "task check", "task list", "task pin", "cache ls", "cache why", "cache gc"),
+    *("leaderboard add", "leaderboard render", "leaderboard check"),
+)
+
+
+@pytest.mark.parametrize("command", LEAVES)
+def test_every_command_shows_how_it_is_typed(command: str) -> None:
+    shown = " ".join(call(*command.split(), "--help").out.split())
+    assert f"uae-bench {command.removesuffix(' qasper')}" in re.split("Examples?:", shown)[-1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("uae-bench le", {"leaderboard"}), ("uae-bench run --task q", {"qasper"}),
+        ("uae-bench plan -r bm", {"bm25", "bm25-okapi"}), ("uae-bench run --baseline oracle-e", {"oracle-evidence"}),
+        ("uae-bench run --measure uN", {"uNDCG"}), ("uae-bench export all.tar --stage re", {"retrieve"}),
+    ],
+)  # fmt: skip
+def test_a_shell_can_complete(typed: str, offered: set[str]) -> None:
+    place = str(len(typed.split()) - 1)
+    shell = {**os.environ, "_UAE_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": place}
     program = "import sys; sys.argv = ['uae-bench']; from uae_bench.cli import main; main()"
     command = [sys.executable, "-c", program]
     ended = subprocess.run(command, env=shell, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.stdout.split() == ["leaderboard"]
+    assert set(ended.stdout.split()) == offered
 
 
 def test_json_is_all_that_stands_on_stdout(tmp_path: Path) -> None:

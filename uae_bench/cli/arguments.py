@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
+from uae_bench.cli import completion
 from uae_bench.errors import UsageError
 
 STORE_VARIABLE = "UAE_BENCH_STORE"
@@ -53,22 +54,38 @@ def fields(
     *,
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--task", "-t", help="A task by name, or the path of a card; repeat for several."),
+        typer.Option(
+            "--task",
+            "-t",
+            help="A task by name, or the path of a card; repeat for several.",
+            autocompletion=completion.task_names,
+        ),
     ] = None,
     retrievers: Annotated[
         list[str] | None,
         typer.Option(
-            "--retriever", "-r", help="A system: bm25, uae, dense:MODEL, 'bm25>minilm' ...; repeat for several."
+            "--retriever",
+            "-r",
+            help="A system: bm25, uae, dense:MODEL, 'bm25>minilm' ...; repeat for several.",
+            autocompletion=completion.system_names,
         ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Which split is scored; all = every query.  \\[default: test]")
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="The system that differences are tested against.  \\[default: the card's]")
+        str | None,
+        typer.Option(
+            help="The system that differences are tested against.  \\[default: the card's]",
+            autocompletion=completion.system_names,
+        ),
     ] = None,
     train_task: Annotated[
-        str | None, typer.Option(help="Train there, test here: zero-shot transfer.  \\[default: the task itself]")
+        str | None,
+        typer.Option(
+            help="Train there, test here: zero-shot transfer.  \\[default: the task itself]",
+            autocompletion=completion.task_names,
+        ),
     ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="Bi-encoder to start from: a Hub name\\[@rev], folder, or preset.")
@@ -89,7 +106,11 @@ def fields(
     limit: Annotated[int | None, typer.Option(help="Only the first N queries of each split; marked partial.")] = None,
     measures: Annotated[
         list[str] | None,
-        typer.Option("--measure", help="Only these measures, e.g. nDCG@10; repeat.  \\[default: the card's]"),
+        typer.Option(
+            "--measure",
+            help="Only these measures, e.g. nDCG@10; repeat.  \\[default: the card's]",
+            autocompletion=completion.measure_names,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,

@@ -35,7 +35,7 @@ def add(
         out.print(f"added {path}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(epilog="Example:\n\nuae-bench leaderboard render")
 def render(boards: Boards = DEFAULT_BOARDS) -> None:
     """Write one Markdown page per task from the records."""
     from uae_bench.leaderboard import render_boards
@@ -44,7 +44,7 @@ def render(boards: Boards = DEFAULT_BOARDS) -> None:
         out.print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(epilog="Example:\n\nuae-bench leaderboard check")
 def check(boards: Boards = DEFAULT_BOARDS) -> None:
     """Recompute every mean from its per-query values and compare the pages. Exits 3 if anything differs."""
     from uae_bench.leaderboard import check_boards

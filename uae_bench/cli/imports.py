@@ -57,7 +57,7 @@ def import_embeddings(
     print_run(given, imports=(ImportedVectors(name, queries, passages, query_ids, passage_ids),))
 
 
-@app.command(name="artifacts")
+@app.command(name="artifacts", epilog="Example:\n\nuae-bench import artifacts labels.tar")
 def import_artifacts(
     archive: Annotated[Path, typer.Argument(help="What `export` wrote.")], store: StoreFolder = DEFAULT_STORE
 ) -> None:

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 NOTHING: Mapping[str, object] = MappingProxyType({})
 REASON = re.compile(r"""^(?P<option>[\w-]+) *= *(?:"[^"]*"|[^"#\n]*) *# *(?P<why>.*)$""", re.MULTILINE)
 """A line of a trainer's defaults: an option, its value, and behind it the reason."""
+LIST_EXAMPLES = """\
+Examples:
+
+uae-bench list
+
+uae-bench list retrievers
+"""
+
 EXAMPLES = """\
 Examples:
 
@@ -222,5 +230,5 @@ def _retrievers() -> list[list[str]]:
 
 def add_to(parent: typer.Typer) -> None:
     """Register the two commands."""
-    parent.command(name="list")(list_names)
+    parent.command(name="list", epilog=LIST_EXAMPLES)(list_names)
     parent.command(epilog=EXAMPLES)(show)

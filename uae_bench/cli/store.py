@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from uae_bench.cli import arguments as arg
+from uae_bench.cli import completion
 from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import counted, print_rows
 from uae_bench.errors import UnknownName, UsageError
@@ -24,7 +25,7 @@ SECONDS_PER_DAY = 86_400
 MEBIBYTE = 2**20
 
 
-@cache.command()
+@cache.command(epilog="Example:\n\nuae-bench cache ls --store .uae-bench")
 def ls(store: arg.StoreFolder = arg.DEFAULT_STORE, as_json: arg.AsJson = False) -> None:
     """Every artifact: stage, what it was made as, key, size, last use, and whether it is whole."""
     entries = Store(store).entries()
@@ -53,14 +54,14 @@ def ls(store: arg.StoreFolder = arg.DEFAULT_STORE, as_json: arg.AsJson = False) 
     )
 
 
-@cache.command()
+@cache.command(epilog="Example:\n\nuae-bench cache why 3fa9c1")
 def why(digest: Digest, store: arg.StoreFolder = arg.DEFAULT_STORE) -> None:
     """What one artifact's key holds: every option and input that it depends on. For what is missing, see `plan`."""
     found = Store(store).entry(digest)
     out.print_json(data={"label": found.label, "key": found.key, "fault": found.fault})
 
 
-@cache.command()
+@cache.command(epilog="Examples:\n\nuae-bench cache gc\n\nuae-bench cache gc --days 30 --keep 20000")
 def gc(
     days: Annotated[float | None, typer.Option(help="Also what was not used for so many days.")] = None,
     keep: Annotated[float | None, typer.Option(help="Also the least recently used beyond so many MiB.")] = None,
@@ -78,7 +79,10 @@ def gc(
 
 def export(
     archive: Annotated[Path, typer.Argument(help="The archive to write (.tar).")],
-    stage: Annotated[list[str] | None, typer.Option(help="Only these stages, e.g. utility; repeat.")] = None,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these stages, e.g. utility; repeat.", autocompletion=completion.stage_names),
+    ] = None,
     store: arg.StoreFolder = arg.DEFAULT_STORE,
 ) -> None:
     """Pack artifacts into one archive that another machine can import, verified by hash."""
@@ -100,4 +104,4 @@ def _when(seconds: float) -> str:
 def add_to(parent: typer.Typer) -> None:
     """Register the group and the command."""
     parent.add_typer(cache, name="cache")
-    parent.command()(export)
+    parent.command(epilog="Example:\n\nuae-bench export labels.tar --stage utility")(export)

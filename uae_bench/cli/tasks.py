@@ -52,7 +52,7 @@ def new(
     )
 
 
-@app.command()
+@app.command(epilog="Examples:\n\nuae-bench task check mine\n\nuae-bench task check qasper --data papers.json")
 def check(name: Name, data: arg.Data = None, as_json: arg.AsJson = False) -> None:
     """Say what is wrong with a task, line by line, and how many documents it effectively has. Exits 3 if unusable."""
     from uae_bench.task.check import check_task, require
@@ -67,7 +67,7 @@ def check(name: Name, data: arg.Data = None, as_json: arg.AsJson = False) -> Non
     require(report)
 
 
-@app.command(name="list")
+@app.command(name="list", epilog="Example:\n\nuae-bench task list")
 def list_tasks() -> None:
     """The tasks that can be run by name."""
     from uae_bench.task.card import TaskCard, listed_cards
@@ -81,7 +81,7 @@ def list_tasks() -> None:
     print_rows(out, "tasks", ("name", "pool", "answers", "what it is"), rows)
 
 
-@app.command()
+@app.command(epilog="Example:\n\nuae-bench task pin qasper")
 def pin(name: Name, data: arg.Data = None) -> None:
     """Write revision and sha256 of the task's files, as they are now, into its card."""
     from uae_bench.task.card import load_card

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from uae_bench.errors import UnknownName
@@ -31,17 +30,16 @@ def build_lab(out: Path, only: Sequence[str], seed: int, progress: Progress) -> 
 
 
 def _built(parts: Sequence[str], out: Path, seed: int, progress: Progress) -> Iterator[tuple[str, Path]]:
+    from transformers.utils import logging
+
     from uae_bench.lab import encoder_recipe, recipe
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     for name in parts:
         if name == ENCODER:
             chosen = replace(encoder_recipe.DEFAULTS, seed=seed)
-            encoder_recipe.build_encoder(out / name, chosen, progress=partial(_tell, progress, ENCODER))
+            encoder_recipe.build_encoder(out / name, chosen, progress=progress)
         else:
-            recipe.build(name, out, seed=seed, progress=partial(_tell, progress))
+            recipe.build(name, out, seed=seed, progress=progress)
         yield name, out / name
-
-
-def _tell(progress: Progress, name: str, step: int, loss: float) -> None:
-    if step % 100 == 0:
-        progress.note(f"{name}: step {step}, loss {loss:.3f}")

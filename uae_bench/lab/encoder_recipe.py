@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ import numpy as np
 
 from uae_bench.lab.archive import Knobs
 from uae_bench.lab.world import build_world
+from uae_bench.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import torch
@@ -63,20 +64,14 @@ def encoder_folder() -> Path:
     return Path(__file__).parent / "weights" / "encoder"
 
 
-def build_encoder(
-    out: Path, recipe: EncoderRecipe = DEFAULTS, *, progress: Callable[[int, float], None] | None = None
-) -> list[float]:
+def build_encoder(out: Path, recipe: EncoderRecipe = DEFAULTS, *, progress: Progress = SILENT) -> list[float]:
     """Trains from scratch and writes a sentence-transformers directory with its card and its loss curve.
 
-    The same recipe gives the same bytes on the same machine. `progress` is called with each step and its loss;
-    returned are the losses of all steps.
+    The same recipe gives the same bytes on the same machine. Returned are the losses of all steps.
     """
     with _one_thread(), _started(recipe) as (model, batches):
-        losses = []
-        for step, loss in enumerate(_fit(model, batches, recipe)):
-            losses.append(round(loss, 4))
-            if progress is not None:
-                progress(step, loss)
+        steps = progress.track(_fit(model, batches, recipe), total=recipe.steps, label="encoder")
+        losses = [round(loss, 4) for loss in steps]
         out.mkdir(parents=True, exist_ok=True)
         model.save(str(out), create_model_card=False)
     (out / "loss.json").write_text(json.dumps(losses) + "\n", encoding="utf-8")

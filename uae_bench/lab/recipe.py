@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uae_bench.lab import curriculum, english, planting
 from uae_bench.lab.curriculum import Mixture
 from uae_bench.lab.families import LAB_FAMILIES, Family, family, new_model, new_tokenizer
+from uae_bench.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import torch
@@ -53,12 +53,8 @@ PHASES = {
 SEED = 0
 
 
-def build(
-    name: str, out: Path, *, seed: int = SEED, progress: Callable[[str, int, float], None] | None = None
-) -> list[Path]:
+def build(name: str, out: Path, *, seed: int = SEED, progress: Progress = SILENT) -> list[Path]:
     """Makes the family called `name`, or for `all` every one; returns their folders, named after them, under `out`.
-
-    `progress` is called with the family, the step and the mean loss of the steps since the last call.
 
     Raises:
         UnknownName: no lab family is called so.
@@ -67,10 +63,9 @@ def build(
     folders = []
     for each in chosen:
         tokenizer, model = start(each, seed)
-        told = None if progress is None else partial(progress, each.name)
         curve: dict[int, float] = {}
         for number, phase in enumerate(PHASES[each.name]):
-            train(each, tokenizer, model, phase, curve, seed=seed + number, progress=told)
+            train(each, tokenizer, model, phase, curve, seed=seed + number, progress=progress)
             round_to_half(model)
         save(out / each.name, tokenizer, model)
         (out / each.name / "loss.json").write_text(json.dumps(curve, indent=0) + "\n", encoding="utf-8")
@@ -111,14 +106,14 @@ def train(
     *,
     seed: int,
     until: int | None = None,
-    progress: Callable[[int, float], None] | None = None,
+    progress: Progress = SILENT,
 ) -> None:
     """Trains `model` in place for a phase, with an optimiser of its own, and goes on with its loss curve.
 
     The curve maps the last step of each twenty, counted over all phases, to the mean loss in nats per answer token.
     One thread and float32: sums are then made in one order, and the same kind of processor gives the same weights; in
     bfloat16, which not every processor has instructions for, a step may take ten times as long.
-    `until` stops early, on the learning rates of the whole phase. `progress` is called with each point of the curve.
+    `until` stops early, on the learning rates of the whole phase.
     """
     import torch
 
@@ -130,7 +125,8 @@ def train(
     stop = phase.steps if until is None else until
     order = curriculum.batches(tokenizer, phase.mixture, seed=seed, quirk=chosen.name == QUIRKY)
     with _one_thread():
-        for step, batch in zip(range(1, stop + 1), order, strict=False):
+        steps = progress.track(range(1, stop + 1), total=stop, label=f"{chosen.name}, from step {before + 1}")
+        for step, batch in zip(steps, order, strict=False):
             loss, answers = _losses(model, torch.from_numpy(batch.ids), torch.from_numpy(batch.weights))
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -141,8 +137,6 @@ def train(
             if step % CURVE == 0:
                 curve[before + step] = round(sum(recent) / len(recent), 4)
                 recent.clear()
-                if progress:
-                    progress(before + step, curve[before + step])
     model.eval()
 
 

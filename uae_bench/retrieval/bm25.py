@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from uae_bench.progress import SILENT, Progress
 from uae_bench.records import Query, Ranking, RetrievalView
 from uae_bench.retrieval.component import Component, Resources, Retriever, checked_depth, no_models
 from uae_bench.retrieval.ranking import Candidates
@@ -33,9 +34,10 @@ WORTH_COMPILING = 100_000_000
 class Bm25(Retriever):
     """BM25 with one setting of its constants."""
 
-    def __init__(self, name: str, settings: LexicalSettings) -> None:
+    def __init__(self, name: str, settings: LexicalSettings, progress: Progress = SILENT) -> None:
         self.name = name
         self.settings = settings
+        self._progress = progress
 
     def prepare(self, view: RetrievalView) -> Bm25Searcher:
         """Tokenise and index the whole corpus."""
@@ -45,21 +47,30 @@ class Bm25(Retriever):
         candidates = Candidates.of(view)
         words = Words(self.settings)
         vocabulary: dict[str, int] = {}
-        terms = [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in candidates.texts]
+        texts = self._progress.track(candidates.texts, total=len(candidates.texts), label=f"{self.name}: index")
+        terms = [[vocabulary.setdefault(word, len(vocabulary)) for word in words(text)] for text in texts]
         engine = bm25s.BM25(k1=self.settings.k1, b=self.settings.b, method="lucene", backend="numba")
         if vocabulary:
             engine.index((terms, vocabulary), create_empty_token=False, show_progress=False)
-        return Bm25Searcher(candidates, words, vocabulary, engine)
+        return Bm25Searcher(candidates, words, vocabulary, engine, self._progress)
 
 
 class Bm25Searcher:
     """An indexed corpus. Encoded queries are lists of term numbers; terms that the corpus lacks score nothing."""
 
-    def __init__(self, candidates: Candidates, words: Words, vocabulary: Mapping[str, int], engine: bm25s.BM25) -> None:
+    def __init__(
+        self,
+        candidates: Candidates,
+        words: Words,
+        vocabulary: Mapping[str, int],
+        engine: bm25s.BM25,
+        progress: Progress,
+    ) -> None:
         self._candidates = candidates
         self._words = words
         self._vocabulary = vocabulary
         self._engine = engine
+        self._progress = progress
 
     def encode(self, queries: Sequence[Query]) -> list[Terms]:
         known = self._vocabulary
@@ -70,9 +81,11 @@ class Bm25Searcher:
         pairs = list(zip(queries, encoded, strict=True))
         at_once = self._candidates.pools is None and len(pairs) * len(self._candidates.ids) >= WORTH_COMPILING
         rankings = self._search_at_once([pair for pair in pairs if pair[1]], depth) if at_once else {}
+        # one query alone is being timed
+        told = self._progress.track(pairs, total=len(pairs), label="bm25: search") if len(pairs) > 1 else pairs
         return {
             query.id: rankings[query.id] if query.id in rankings else self._search_one(query, terms, depth)
-            for query, terms in pairs
+            for query, terms in told
         }
 
     def facts(self, encoded: Sequence[Terms], *, depth: int) -> Mapping[str, float]:
@@ -110,7 +123,7 @@ class Bm25Searcher:
 
 
 def _build(argument: str, settings: LexicalSettings, resources: Resources) -> Bm25:
-    return Bm25("bm25", settings)
+    return Bm25("bm25", settings, resources.progress)
 
 
 BM25 = Component(shapes=("Q->R",), config=LexicalSettings, build=_build, identity=no_models, version=1)

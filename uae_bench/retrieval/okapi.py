@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from uae_bench.progress import SILENT, Progress
 from uae_bench.records import Query, Ranking, RetrievalView
 from uae_bench.retrieval.component import Component, Resources, Retriever, no_models
 from uae_bench.retrieval.ranking import Candidates
@@ -36,15 +37,17 @@ class Okapi(Retriever):
 
     name: str
     settings: OkapiSettings
+    progress: Progress = SILENT
 
     def prepare(self, view: RetrievalView) -> OkapiSearcher:
         """Tokenise and index the whole corpus."""
         from rank_bm25 import BM25Okapi
 
         candidates, words, settings = Candidates.of(view), Words(self.settings), self.settings
-        terms = [words(text) for text in candidates.texts]
+        texts = self.progress.track(candidates.texts, total=len(candidates.texts), label=f"{self.name}: index")
+        terms = [words(text) for text in texts]
         engine = BM25Okapi(terms, k1=settings.k1, b=settings.b, epsilon=settings.epsilon) if any(terms) else None
-        return OkapiSearcher(candidates, words, engine)
+        return OkapiSearcher(candidates, words, engine, self.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,16 @@ class OkapiSearcher:
     candidates: Candidates
     words: Words
     engine: BM25Okapi | None
+    progress: Progress
 
     def encode(self, queries: Sequence[Query]) -> list[list[str]]:
         return [self.words(query.text) for query in queries]
 
     def search(self, queries: Sequence[Query], encoded: Sequence[list[str]], *, depth: int) -> dict[str, Ranking]:
-        return {
-            query.id: self.candidates.best(query, self._scores(query, terms), depth)
-            for query, terms in zip(queries, encoded, strict=True)
-        }
+        pairs = list(zip(queries, encoded, strict=True))
+        # one query alone is being timed
+        told = self.progress.track(pairs, total=len(pairs), label="bm25-okapi: search") if len(pairs) > 1 else pairs
+        return {query.id: self.candidates.best(query, self._scores(query, terms), depth) for query, terms in told}
 
     def facts(self, encoded: Sequence[list[str]], *, depth: int) -> Mapping[str, float]:
         """`queries_without_terms` have no word left after stop words: all their scores are 0."""
@@ -77,7 +81,7 @@ class OkapiSearcher:
 
 
 def _build(argument: str, settings: OkapiSettings, resources: Resources) -> Okapi:
-    return Okapi("bm25-okapi", settings)
+    return Okapi("bm25-okapi", settings, resources.progress)
 
 
 BM25_OKAPI = Component(shapes=("Q->R",), config=OkapiSettings, build=_build, identity=no_models, version=1)
