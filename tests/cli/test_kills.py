@@ -18,12 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.warm import LEDGER
 from tests.experiment import parts
 from uae_bench.store import CallCache
 
-KILLS = 20
+KILLS = int(os.environ.get("UAE_BENCH_KILLS", "2"))
+"""How often each place is struck: twice in everybody's tests, 20 times where CI has the time."""
 SAME = ("record.json", "run.trec", "run.parquet", "values.parquet", "manifest.json")
-PLACES = ("pool", "utility", "retrieve", "generate", "evaluate", "rows", "states", "train", "compare")
+PLACES = ("pool", "utility", "retrieve", "latency", "generate", "evaluate", "rows", "states", "train", "compare")
 """Where a kill strikes, in the order in which a run comes by; `rows` is the writing of run folders."""
 ROWS_SECONDS = 0.05
 ROOT = Path(__file__).parents[2]
@@ -113,6 +115,7 @@ class Bed:
         assert len(theirs) == 3 * len(SAME)
         assert ours == theirs
         assert calls(place) == calls(self.place)
+        assert [digest for digest, times in computed(place).items() if times > 1] == []  # no finished call again
         assert kept(place) == kept(self.place)
 
     def seconds(self, target: str) -> float:
@@ -141,6 +144,12 @@ def calls(place: Path) -> int:
         cache.close()
 
 
+def computed(place: Path) -> Counter[str]:
+    """How often each batch of model calls was computed to its end."""
+    ledger = place / "store" / LEDGER
+    return Counter(ledger.read_text().split() if ledger.exists() else ())
+
+
 def kept(place: Path) -> set[str]:
     """The keys of every artifact, finished or not."""
     root = place / "store" / "artifacts"
@@ -161,10 +170,10 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(bed: Bed, tmp_p
     struck: Counter[str] = Counter()
     finished = 0
     targets = cycle(PLACES)
-    while struck.total() < KILLS:
+    while min(struck[place] for place in PLACES) < KILLS:
         place = tmp_path / str(finished)
         place.mkdir(exist_ok=True)
-        target, before = next(targets), calls(place)
+        target, before = next(target for target in targets if struck[target] < KILLS), calls(place)
         if bed.killed(place, target, rng.uniform(0, bed.seconds(target))):
             struck[target] += 1
         else:
@@ -173,7 +182,7 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(bed: Bed, tmp_p
         assert calls(place) >= before  # what was answered is kept
     bed.run(place)
     bed.require_same(place)
-    assert set(struck) == set(PLACES)
+    assert sum(computed(bed.place).values()) == calls(bed.place) > 0
 
 
 def test_two_processes_on_one_store_share_the_work(bed: Bed, tmp_path: Path) -> None:
