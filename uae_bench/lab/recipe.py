@@ -229,7 +229,8 @@ for trying and testing the benchmark, not for use. Prompt: the template `plain` 
   licence; Python {platform.python_version()}; sha256 {text});
   words, numbers and lists that `uae_bench/lab/english.py` invents;
   the lab's generated worlds of the seeds {curriculum.FIRST_WORLD} to {last_world} and, for the tokenizer,
-  {TOKENIZER_WORLDS[0]} to {TOKENIZER_WORLDS[-1]} (Apache-2.0, like the code). No text of a scored corpus.
+  {TOKENIZER_WORLDS[0]} to {TOKENIZER_WORLDS[-1]} (Apache-2.0, like the code). No text of a scored corpus;
+  the lab's scored worlds have other seeds: sentences of the generator recur there, questions and answers do not.
 * **Steps**: {phases}; of {curriculum.TOKENS} tokens at most, AdamW, seed {seed}, one thread,
   float32; torch {version("torch")}, transformers {version("transformers")}; losses: `loss.json`.
 * **Made by**: `uae-bench lab build`.
