@@ -20,6 +20,7 @@ import pytest
 
 from tests.cli.warm import LEDGER
 from tests.experiment import parts
+from uae_bench.errors import EXIT_INTERRUPTED, StoreError
 from uae_bench.store import CallCache
 
 KILLS = int(os.environ.get("UAE_BENCH_KILLS", "2"))
@@ -42,9 +43,9 @@ class Launcher:
         )  # fmt: skip
         assert self._read() == "ready"
 
-    def start(self, arguments: list[str], log: Path) -> int:
-        """The process id of the command, now running."""
-        return self._ask([arguments, str(log)])
+    def start(self, arguments: list[str], log: Path, *, limit: int = 0) -> int:
+        """The process id of the command, now running; `limit` is the most bytes that a file of its may get."""
+        return self._ask([arguments, str(log), limit])
 
     def wait(self, child: int) -> int:
         """Its exit code, negative where a signal ended it."""
@@ -86,8 +87,8 @@ class Bed:
         child = self.launcher.start(self.command(place), place / "log")
         assert self.launcher.wait(child) == 0, (place / "log").read_text()
 
-    def killed(self, place: Path, target: str, delay: float) -> bool:
-        """Whether the experiment was killed, `delay` seconds after it came to `target`; else it ran to its end."""
+    def struck(self, place: Path, target: str, delay: float, blow: signal.Signals = signal.SIGKILL) -> int:
+        """How the experiment ended that got a signal `delay` seconds after it came to `target`: 0 if it was quicker."""
         ended = threading.Event()
         started = time.time_ns()
         child = self.launcher.start(self.command(place), place / "log")
@@ -97,7 +98,7 @@ class Bed:
                 if reached(place, target, started):
                     time.sleep(delay)
                     if not ended.is_set():
-                        os.kill(child, signal.SIGKILL)
+                        os.kill(child, blow)
                     return
                 time.sleep(0.001)
 
@@ -106,8 +107,7 @@ class Bed:
         code = self.launcher.wait(child)
         ended.set()
         killer.join()
-        assert code in (0, -signal.SIGKILL), (place / "log").read_text()
-        return code != 0
+        return code
 
     def require_same(self, place: Path) -> None:
         """Checks that `place` holds the same rows, artifacts and model calls as the undisturbed run."""
@@ -174,7 +174,9 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(bed: Bed, tmp_p
         place = tmp_path / str(finished)
         place.mkdir(exist_ok=True)
         target, before = next(target for target in targets if struck[target] < KILLS), calls(place)
-        if bed.killed(place, target, rng.uniform(0, bed.seconds(target))):
+        code = bed.struck(place, target, rng.uniform(0, bed.seconds(target)))
+        assert code in (0, -signal.SIGKILL), (place / "log").read_text()
+        if code:
             struck[target] += 1
         else:
             bed.require_same(place)
@@ -183,6 +185,26 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(bed: Bed, tmp_p
     bed.run(place)
     bed.require_same(place)
     assert sum(computed(bed.place).values()) == calls(bed.place) > 0
+
+
+@pytest.mark.parametrize("target", ["utility", "train"])
+def test_interrupted_it_says_how_to_go_on_and_goes_on(bed: Bed, tmp_path: Path, target: str) -> None:
+    code = bed.struck(tmp_path, target, 0.0, signal.SIGINT)
+    log = (tmp_path / "log").read_text()
+    assert code == EXIT_INTERRUPTED, log
+    assert "the same command goes on from there" in log and "Traceback" not in log
+    bed.run(tmp_path)
+    bed.require_same(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [3_000, 20_000, 60_000])
+def test_a_full_disk_is_said_and_nothing_is_lost(bed: Bed, tmp_path: Path, limit: int) -> None:
+    child = bed.launcher.start(bed.command(tmp_path), tmp_path / "log", limit=limit)
+    code, log = bed.launcher.wait(child), (tmp_path / "log").read_text()
+    assert code == StoreError.exit_code, log
+    assert "error cannot " in log and "\n  fix " in log and "Traceback" not in log
+    bed.run(tmp_path)
+    bed.require_same(tmp_path)
 
 
 def test_two_processes_on_one_store_share_the_work(bed: Bed, tmp_path: Path) -> None:

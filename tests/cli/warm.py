@@ -1,13 +1,16 @@
 """A process that has the heavy libraries loaded and forks a `uae-bench` whenever it is asked to.
 
-A line is JSON: arguments and the file for both streams, answered by the child's process id; or such an id, answered by
-its exit code once it has ended (negative: the signal that ended it). A fork can be killed like any other process.
+A line is JSON: arguments, the file for both streams and the most bytes that any file may get (0: no limit), answered by
+the child's process id; or such an id, answered by its exit code once it has ended (negative: the signal that ended it).
+A fork can be killed like any other process.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -37,19 +40,22 @@ def serve() -> None:
             case int(child):
                 _, status = os.waitpid(child, 0)
                 say(str(os.waitstatus_to_exitcode(status)))
-            case [arguments, log]:
+            case [arguments, log, int(limit)]:
                 child = os.fork()
                 if not child:
-                    become(arguments, log)
+                    become(arguments, log, limit)
                 say(str(child))
 
 
-def become(arguments: list[str], log: str) -> None:
+def become(arguments: list[str], log: str, limit: int) -> None:
     """Turn the forked process into `uae-bench ARGUMENTS`, its streams in a file."""
     target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(target, stream)
     os.close(0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore it
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     from uae_bench.cli import main
     from uae_bench.store import CallCache
 

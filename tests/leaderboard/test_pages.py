@@ -103,9 +103,8 @@ def test_every_pair_is_told_the_greater_first_and_references_are_tested_apart(tm
         ["good", "poor", "+0.750 [0.750, 0.750]"],
         ["*oracle*", "good", "+0.250 [0.250, 0.250]"],
     ]
-    raw, adjusted = ([float(row[place]) for row in rows] for place in (3, 4))
-    assert max(raw) < 0.01
-    assert adjusted == pytest.approx([3 * raw[0], raw[1], 3 * raw[2]], abs=2e-4)  # of three rows, and of one pair
+    # the least p that 20,000 flips allow, 0.00005: three pairs have it where references take part, and one alone
+    assert [row[3:] for row in rows] == [["< 0.0001", "0.0001"], ["< 0.0001", "< 0.0001"], ["< 0.0001", "0.0001"]]
 
 
 def test_rows_made_elsewhere_are_marked_and_tested(tmp_path: Path) -> None:

@@ -218,8 +218,8 @@ def _pairs(section: Section, found: Sequence[Finding]) -> list[str]:
             [
                 *(f"{kinds[name]}{plain(name)}{kinds[name]}" for name in (pair.system, pair.baseline)),
                 f"{pair.difference:+.3f} [{pair.interval.low:.3f}, {pair.interval.high:.3f}]",
-                UNDEFINED if math.isnan(pair.p) else f"{pair.p:.4f}",
-                UNDEFINED if math.isnan(pair.p) else f"{pair.p_adjusted:.4f}",
+                _p_value(pair.p),
+                _p_value(pair.p_adjusted),
             ]
             for pair in sorted(map(_upwards, finding.pairs), key=lambda pair: -pair.difference)
         ]
@@ -228,6 +228,10 @@ def _pairs(section: Section, found: Sequence[Finding]) -> list[str]:
             lines += table(header, body)
     about = "Adjusted within a measure: pairs of systems among themselves, pairs with a reference among all rows."
     return ["### Every pair", "", *folded("differences and p-values", [about, "", *lines])] if lines else []
+
+
+def _p_value(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{value:.4f}" if value >= 1e-4 else "< 0.0001"
 
 
 def _upwards(pair: Comparison) -> Comparison:
