@@ -3,7 +3,8 @@
     python docs/figures/lab.py            # all of it, from the store where it can
 
 Three panels, all on design worlds (never the leaderboard's): Success@1 over the knob `difficulty`, over annotation
-completeness, and the control in which utilities are permuted before training.
+completeness, and the control in which utilities are permuted before training, with the guard that keeps the starting
+encoder unless dev got clearly better, and without it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ STYLE = {"dense": ("#8a8a8a", "o", -0.06), "infonce": ("#c2661a", "s", 0.0), "ua
 Points = dict[str, list[float]]
 
 
-def measured(world: int, knobs: Mapping[str, float], retrievers: tuple[str, ...], **settings: bool) -> Points:
+def measured(world: int, knobs: Mapping[str, float], retrievers: tuple[str, ...], **settings: float) -> Points:
     """Success@1 with its interval, [mean, low, high], per system on one world."""
     options = {f"lab.{knob}": value for knob, value in knobs.items()} | {"lab.seed": world}
     options |= {name.replace("__", "."): value for name, value in settings.items()}
@@ -55,6 +56,9 @@ def collect(world: int) -> dict[str, dict[str, Points]]:
         "control": {
             "utilities as labelled": measured(world, {}, ("dense", "uae")),
             "utilities permuted": measured(world, {}, ("dense", "uae"), training__permute_utilities=True),
+            "permuted, no guard": measured(
+                world, {}, ("dense", "uae"), training__permute_utilities=True, uae__min_gain=0.0
+            ),
         },
     }
 
@@ -62,7 +66,7 @@ def collect(world: int) -> dict[str, dict[str, Points]]:
 def draw(points: Mapping[str, Mapping[str, Points]], path: Path) -> None:
     """The three panels as one SVG."""
     plt.rcParams.update({"font.size": 9, "svg.hashsalt": "lab", "axes.spines.top": False, "axes.spines.right": False})
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, width_ratios=(5, 3, 2.2))
+    figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, width_ratios=(5, 3, 3))
     for panel, (name, columns) in zip(panels, points.items(), strict=True):
         labels = list(columns)
         for system, (colour, marker, shift) in STYLE.items():
@@ -89,7 +93,7 @@ def draw(points: Mapping[str, Mapping[str, Points]], path: Path) -> None:
         panel.set_xlabel(name)
         panel.set_ylim(0, 1)
         panel.grid(axis="y", color="#e4e4e4", lw=0.6)
-    panels[2].set_xticks(range(2), ["utilities\nas labelled", "utilities\npermuted"])
+    panels[2].set_xticks(range(3), ["utilities\nas labelled", "permuted", "permuted,\nno guard"])
     panels[2].set_xlabel("control")
     panels[2].margins(x=0.4)
     panels[0].set_ylabel("Success@1 (evidence)")
