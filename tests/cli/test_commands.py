@@ -184,7 +184,7 @@ def test_an_experiment_file_with_an_unknown_field_is_refused(tmp_path: Path) -> 
 def test_a_plan_prints_steps_reasons_and_cost_and_makes_nothing(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path)
     command = ("plan", "-t", card, "-r", "random", "--store", tmp_path / "store")
-    assert "0 of 6 steps are stored" in call(*command).out
+    assert "0 of 8 steps are stored" in call(*command).out
     assert not (tmp_path / "store").exists()
     steps = json.loads(call(*command, "--json").out)
     assert [step["stage"] for step in steps].count("retrieve") == 2
@@ -269,7 +269,7 @@ def test_a_store_can_be_looked_into_packed_and_taken_over(tmp_path: Path) -> Non
     command = ("run", "-t", parts.write_task(tmp_path), "-r", "bm25")
     assert call(*command, *where(tmp_path)).code == 0
     listed = json.loads(call("cache", "ls", "--json", "--store", tmp_path / "store").out)
-    assert {one["stage"] for one in listed} == {"pool", "retrieve", "evaluate"}
+    assert {one["stage"] for one in listed} == {"pool", "retrieve", "latency", "evaluate"}
     why = json.loads(call("cache", "why", listed[0]["key"][:10], "--store", tmp_path / "store").out)
     assert why["key"]["stage"] == listed[0]["stage"]
     assert call("export", tmp_path / "all.tar", "--store", tmp_path / "store").code == 0
