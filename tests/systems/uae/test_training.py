@@ -17,7 +17,6 @@ from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.store import folder_digest
-from uae_bench.systems.uae.reward import mean_scores
 
 T = TypeVar("T")
 
@@ -68,13 +67,6 @@ def test_the_fair_opponent_has_the_same_sets_and_hard_labels(tmp_path: Path) -> 
     assert hard["gate"] == soft["gate"]
     assert hard["reward_model"] == soft["reward_model"]
     assert dev_exp_util(tmp_path / "hard") > dev_exp_util(toy_encoder())
-
-
-def test_reward_models_from_different_starts_are_averaged(tmp_path: Path) -> None:
-    report = trained("infonce", tmp_path / "out", reward_members=2, epochs=1, reward_epochs=1)["reward_model"]
-    one, other = report["members"]
-    assert one["dev"][-1]["eval_loss"] != other["dev"][-1]["eval_loss"]
-    assert mean_scores([{"q": {"a": 1.0, "b": 0.0}}, {"q": {"a": 3.0, "b": -1.0}}]) == {"q": {"a": 2.0, "b": -0.5}}
 
 
 def test_the_product_is_an_ordinary_directory_without_pickle(tmp_path: Path) -> None:

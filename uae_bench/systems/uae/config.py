@@ -65,7 +65,6 @@ class RewardOptions(StudentOptions):
     gate_margin: NotNegative
 
     reward_model: str
-    reward_members: Count
     reward_mode: Literal["full", "lora"]
     reward_margin: Positive
     reward_min_gap: NotNegative

@@ -30,7 +30,7 @@ def draw_curves(report: Mapping[str, Any], path: Path) -> None:
 
     reward, student = report["reward_model"], report["student"]
     panels = [
-        ("reward model: pairwise margin", [line for member in reward.get("members", ()) for line in _losses(member)]),
+        ("reward model: pairwise margin", _losses(reward)),
         ("student: KL (nats)", _losses(student)),
         ("student: ExpUtil@1 on dev", [("dev", student["dev"], "eval_ExpUtil@1")]),
     ]

@@ -141,15 +141,6 @@ def reward_scores(
     return scores
 
 
-def mean_scores(members: Sequence[Scores]) -> dict[str, dict[str, float]]:
-    """The mean of several models' scores of the same pairs: what their starts decided averages out."""
-    first, *others = members
-    return {
-        query: {name: (own + sum(each[query][name] for each in others)) / len(members) for name, own in row.items()}
-        for query, row in first.items()
-    }
-
-
 def pairwise_accuracy(scores: Scores, utilities: Scores) -> float:
     """Share of a query's pairs with U_i > U_j that also have R_i > R_j (a tie counts one half), mean over queries.
 

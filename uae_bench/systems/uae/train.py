@@ -27,7 +27,6 @@ from uae_bench.systems.uae.product import write_product
 from uae_bench.systems.uae.reward import (
     Pairs,
     margin_gain,
-    mean_scores,
     ndcg_at_1,
     open_reward_model,
     pairwise_accuracy,
@@ -175,16 +174,21 @@ def _rewarded(
     data: TrainingSet, corpus: Corpus, similarity: Scores, options: RewardOptions, seed: int, resources: Resources
 ) -> Judgement:
     """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
+    keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
+    if options.reward_reader:
+        model, pairs, rate = _head_on_states(data, keys, options, resources.device)
+    else:
+        model, pairs, rate = _cross_encoder(corpus, keys, options, resources.device)
+    history = train_reward_model(
+        model, pairs, corpus.train, corpus.dev, data.utilities, options, rate, seed, resources.progress
+    )
+    if not options.reward_reader and options.reward_mode == "lora":
+        fold(model.model)
     wanted = [(item.query.id, passage) for item in corpus.dev for passage in item.candidates]
     for item in corpus.train:
         near = nearest(item, similarity[item.query.id], options.negatives)
         wanted += [(item.query.id, passage) for passage in (item.positive, *near)]
-    members = [
-        _member(data, corpus, wanted, options, seed * options.reward_members + place, resources)
-        for place in range(options.reward_members)
-    ]
-    histories = [history for history, _ in members]
-    scores = mean_scores([each for _, each in members])
+    scores = reward_scores(model, pairs, wanted, resources.progress)
     dev = {item.query.id: scores[item.query.id] for item in corpus.dev}
     gain, error = margin_gain(dev, data.utilities, options.reward_margin, options.reward_min_gap)
     believed = gain > options.min_gain * error
@@ -197,27 +201,9 @@ def _rewarded(
         "dev_gain_error": error,
         "dev_pairwise_accuracy": pairwise_accuracy(dev, data.utilities),
         "dev_ndcg@1": ndcg_at_1(dev, data.utilities),
-        "members": [asdict(history) for history in histories],
+        **asdict(history),
     }
     return Judgement(scores, options.gate_margin, report)
-
-
-def _member(
-    data: TrainingSet, corpus: Corpus, wanted: Sequence[tuple[str, str]], options: RewardOptions, seed: int,
-    resources: Resources,
-) -> tuple[History, Scores]:  # fmt: skip
-    """One reward model trained, and its scores of the wanted (query id, passage id)."""
-    keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
-    if options.reward_reader:
-        model, pairs, rate = _head_on_states(data, keys, options, resources.device)
-    else:
-        model, pairs, rate = _cross_encoder(corpus, keys, options, resources.device)
-    history = train_reward_model(
-        model, pairs, corpus.train, corpus.dev, data.utilities, options, rate, seed, resources.progress
-    )
-    if not options.reward_reader and options.reward_mode == "lora":
-        fold(model.model)
-    return history, reward_scores(model, pairs, wanted, resources.progress)
 
 
 def _cross_encoder(
