@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "uae_bench"
 SETUP: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-ENGINES = {"numba"}
-"""Imported by a package that is imported here: bm25s scores with it."""
+ENGINES = {"numba", "protobuf", "sentencepiece"}
+"""Imported by packages that are imported here: bm25s scores with numba, transformers reads tokenizers with the others."""
 
 
 def canonical(name: str) -> str:

@@ -455,7 +455,7 @@ def test_exported_and_imported_elsewhere_hits(tmp_path: Path) -> None:
 
 
 def test_an_unknown_digest_is_not_exported(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="0 artifacts begin with 'ffff'"):
+    with pytest.raises(BadInput, match="no artifact's key begins with 'ffff'"):
         Store(tmp_path).export(["ffff"], tmp_path / "store.tar")
 
 
