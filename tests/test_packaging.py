@@ -15,7 +15,7 @@ PACKAGE = ROOT / "uae_bench"
 SETUP: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 ENGINES = {"numba", "protobuf", "sentencepiece"}
-"""Imported by packages that are imported here: bm25s scores with numba, transformers reads tokenizers with the others."""
+"""Imported by what is imported here: bm25s scores with numba, transformers reads tokenizers with the other two."""
 
 
 def canonical(name: str) -> str:
