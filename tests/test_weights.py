@@ -7,14 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.hub import Answering, serving
 from uae_bench import weights
 from uae_bench.errors import BadInput, ModelUnavailable
 
@@ -119,23 +118,14 @@ REQUEST = {
 }  # fmt: skip
 
 
-class ModelHub(BaseHTTPRequestHandler):
+class ModelHub(Answering):
     """A hub with one model: a pickle on its main branch, and perhaps the converter's pull request with safetensors."""
 
     requests: tuple[dict[str, object], ...] = ()
 
-    def do_HEAD(self) -> None:
-        self._answer(send=False)
-
-    def do_GET(self) -> None:
-        self._answer(send=True)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def _answer(self, *, send: bool) -> None:
+    def answer(self) -> tuple[bytes, dict[str, str]]:
         path = unquote(urlsplit(self.path).path)
-        body, headers = b"", {}
+        body, headers = b"", dict[str, str]()
         if path == "/api/models/owner/model/discussions":
             page = {"count": len(self.requests), "start": 0, "discussions": list(self.requests)}
             body, headers = json.dumps(page).encode(), {"Content-Type": "application/json"}
@@ -151,23 +141,13 @@ class ModelHub(BaseHTTPRequestHandler):
             commit, _, name = path.removeprefix("/owner/model/resolve/").partition("/")
             body = FILES[commit][name]
             headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": commit}
-        self.send_response(200 if headers else 404)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if send:
-            self.wfile.write(body)
+        return body, headers
 
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), ModelHub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(ModelHub) as address:
+        yield address
 
 
 FIND = """\

@@ -8,14 +8,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.hub import Answering, serving
 from tests.task.parts import card_of, question, squad, write_json, write_jsonl
 from uae_bench.errors import BadInput, DataUnavailable
 from uae_bench.task.files import file_digest, find
@@ -103,45 +102,26 @@ def test_a_card_without_files_says_how_to_get_them() -> None:
     assert error.value.hint == "name a copy on disk with --data PATH; ask the authors"
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(Answering):
     """The part of the Hub's protocol that a download needs; `served` maps a path in the repository to its bytes."""
 
     served: dict[str, bytes] = {}  # noqa: RUF012 - set once per test
 
-    def do_HEAD(self) -> None:
-        self._answer(send=False)
-
-    def do_GET(self) -> None:
-        self._answer(send=True)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def _answer(self, *, send: bool) -> None:
-        body, headers = b"", {}
+    def answer(self) -> tuple[bytes, dict[str, str]]:
+        body, headers = b"", dict[str, str]()
         if self.path.startswith("/api/datasets/owner/set/revision/"):
             body = json.dumps({"id": "owner/set", "sha": COMMIT, "siblings": []}).encode()
             headers = {"Content-Type": "application/json"}
         elif (name := self.path.removeprefix(f"/datasets/owner/set/resolve/{COMMIT}/")) in self.served:
             body = self.served[name]
             headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": COMMIT}
-        self.send_response(200 if headers else 404)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if send:
-            self.wfile.write(body)
+        return body, headers
 
 
 @pytest.fixture
 def hub() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Hub) as address:
+        yield address
 
 
 HUB_CARD = """\
