@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from sentence_transformers import CrossEncoder
 
 from tests.retrieval.parts import QUESTIONS, TEXTS, build, tiny_encoder, view
@@ -33,13 +34,32 @@ def first() -> Run:
 
 def test_scores_are_the_models_own_and_order_the_run(folder: Path, first: Run) -> None:
     reranked = build("cross-encoder", str(folder)).rerank(view(), first, depth=4)
-    model: Any = CrossEncoder(str(folder), device="cpu")
+    model: Any = CrossEncoder(str(folder), device="cpu", activation_fn=torch.nn.Identity())
     passages = {passage.id: shown(passage) for passage in view().passages}
     for query, ranking in reranked.rankings.items():
         assert set(ranking.passages) == set(first.rankings[query].passages)
         alone = [float(model.predict([(QUESTIONS[query], passages[name])])[0]) for name in ranking.passages]
         assert ranking.scores == pytest.approx(alone, abs=1e-5)
         assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
+
+
+def test_scores_are_logits_where_a_sigmoid_would_make_all_of_them_one(folder: Path, first: Run, tmp_path: Path) -> None:
+    model: Any = CrossEncoder(str(folder), device="cpu")
+    with torch.no_grad():
+        model.model.classifier.weight.mul_(100)
+        model.model.classifier.bias.fill_(1000.0)
+    model.save_pretrained(str(tmp_path))
+    reranked = build("cross-encoder", str(tmp_path)).rerank(view(), first, depth=4)
+    scores = [row.scores for row in reranked.rankings.values()]
+    assert all(len(set(row)) > 1 and min(row) > 100 for row in scores)
+
+
+def test_a_checkpoint_in_half_precision_is_computed_in_float32(folder: Path, tmp_path: Path) -> None:
+    model: Any = CrossEncoder(str(folder), device="cpu")
+    model.model.half()
+    model.save_pretrained(str(tmp_path))
+    reranker: Any = build("cross-encoder", str(tmp_path))
+    assert {weight.dtype for weight in reranker.model.model.parameters()} == {torch.float32}
 
 
 def test_depth_cuts_and_an_empty_ranking_stays_empty(folder: Path, first: Run) -> None:

@@ -46,6 +46,7 @@ class CrossEncoderReranker(Reranker):
         Raises:
             ModelUnavailable: its files are not here, cannot be fetched, or are no cross-encoder with one output.
         """
+        import torch
         from sentence_transformers import CrossEncoder
         from transformers.utils import logging
 
@@ -58,7 +59,8 @@ class CrossEncoderReranker(Reranker):
                 max_length=self.settings.max_length,
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
+                activation_fn=torch.nn.Identity(),
+                model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
         except (OSError, ValueError, KeyError) as error:
             hint = "the folder needs weights and tokenizer of a sequence-classification model"
@@ -127,6 +129,6 @@ CROSS_ENCODER = Component(
     config=CrossEncoderSettings,
     build=_build,
     identity=_identity,
-    version=2,
+    version=3,
     argument="a cross-encoder's name or folder",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from uae_bench.systems.uae.reward import (
     pairwise_accuracy,
     reward_scores,
     tokenised_pairs,
+    train_reward_model,
 )
 
 PAIRS = {
@@ -131,16 +133,42 @@ def test_the_loss_puts_flat_scores_back_into_their_queries(deberta: Path) -> Non
     assert loss.item() == pytest.approx(max(0.0, 1 - (scores["q"]["a"] - scores["q"]["b"])), abs=1e-5)
 
 
-def test_groups_hold_the_best_and_others_by_lot_while_training_and_all_in_evaluation(deberta: Path) -> None:
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_a_checkpoint_in_half_precision_is_trained_in_float32(deberta: Path, tmp_path: Path, mode: str) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    AutoTokenizer.from_pretrained(deberta).save_pretrained(tmp_path)
+    AutoModel.from_pretrained(deberta).half().save_pretrained(tmp_path)
+    model = open_reward_model(tmp_path, options(reward_mode=mode), "cpu")
+    assert {weight.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
+
+
+def test_train_groups_hold_the_best_and_others_by_lot_and_dev_groups_all(
+    deberta: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen where the trainer asks for batches: it fetches the one after an evaluation before training goes on."""
     import numpy as np
 
-    data, model = toy_set(), open_reward_model(deberta, options(reward_mode="full"), "cpu")
-    items = labelled(data.train[:1], data, "evidence")
-    texts = {(items[0].query.id, p): (items[0].query.text, data.passages[p].text) for p in items[0].candidates}
-    groups = Groups(tokenised_pairs(model, texts, 24), items, data.utilities, 4, np.random.default_rng(0), model)
-    best = max(data.utilities[items[0].query.id].values())
-    drawn = [groups([{"item": 0}])["label"]["utilities"][0].tolist() for _ in range(5) if model.train()]
-    assert all(len(set(row)) == 4 and row[0] == pytest.approx(best) for row in drawn)
-    assert len({tuple(row) for row in drawn}) > 1
-    model.eval()
-    assert groups([{"item": 0}])["label"]["utilities"].shape == (1, 15)
+    asked: dict[bool, list[list[list[float]]]] = {True: [], False: []}
+    gather = Groups.__call__
+
+    def seen(groups: Groups, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+        found = gather(groups, rows)
+        asked[rows[0]["item"] < groups.train_count].append(found["label"]["utilities"].tolist())
+        return found
+
+    monkeypatch.setattr(Groups, "__call__", seen)
+    data, configured = toy_set(), options(reward_mode="full", reward_group=4, reward_evaluations=2, reward_epochs=2)
+    train, dev = labelled(data.train, data, "evidence"), labelled(data.dev, data, "evidence")
+    texts = {
+        (item.query.id, p): (item.query.text, data.passages[p].text) for item in [*train, *dev] for p in item.candidates
+    }
+    model = open_reward_model(deberta, configured, "cpu")
+    pairs = tokenised_pairs(model, texts, 24)
+    train_reward_model(model, pairs, train, dev, data.utilities, configured, 1e-3, 0, SILENT)
+    best = {max(data.utilities[item.query.id].values()) for item in train}
+    rows = [row for batch in asked[True] for row in batch]
+    assert {len(row) for row in rows} == {4}
+    assert all(row[0] == pytest.approx(max(row)) and any(np.isclose(row[0], u) for u in best) for row in rows)
+    assert len({tuple(row) for row in rows}) > len(train)
+    assert {len(row) for batch in asked[False] for row in batch} == {15}

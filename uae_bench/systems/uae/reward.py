@@ -58,28 +58,32 @@ class RewardTrainer(CrossEncoderTrainer):
 
 @dataclass(slots=True)
 class Groups:
-    """Collates queries into groups of their candidates: in training the best by utility and others by lot, else all."""
+    """Collates queries into groups of their candidates: of a train query the best by utility and others by lot, of a
+    dev query all. `items` holds `train_count` train queries, then the dev queries.
+
+    The row decides, not the mode of the model: the trainer fetches a batch before it says that training goes on.
+    """
 
     pairs: Pairs
     items: Sequence[Labelled]
+    train_count: int
     utilities: Scores
     size: int
     rng: np.random.Generator
-    model: CrossEncoder
     valid_label_columns: tuple[str, ...] = ()
 
     def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-        groups = [self._group(self.items[row["item"]]) for row in rows]
+        groups = [self._group(self.items[row["item"]], drawn=row["item"] < self.train_count) for row in rows]
         utilities, members = padded([[u for _, u in group] for group in groups], torch.float32)
         flat = [pair for group in groups for pair, _ in group]
         return {"pairs": self.pairs.rows.gather(flat), "label": {"utilities": utilities, "members": members}}
 
-    def _group(self, item: Labelled) -> list[tuple[int, float]]:
+    def _group(self, item: Labelled, *, drawn: bool) -> list[tuple[int, float]]:
         utilities = self.utilities[item.query.id]
         candidates = sorted(item.candidates, key=lambda passage: (-utilities[passage], passage))
-        if self.model.training and len(candidates) > self.size:
-            drawn = self.rng.choice(len(candidates) - 1, size=self.size - 1, replace=False)
-            candidates = [candidates[0], *(candidates[1 + int(position)] for position in sorted(drawn))]
+        if drawn and len(candidates) > self.size:
+            lot = self.rng.choice(len(candidates) - 1, size=self.size - 1, replace=False)
+            candidates = [candidates[0], *(candidates[1 + int(position)] for position in sorted(lot))]
         return [(self.pairs.number[item.query.id, passage], utilities[passage]) for passage in candidates]
 
 
@@ -87,7 +91,7 @@ def open_reward_model(folder: Path, options: RewardOptions, device: str) -> Cros
     """A cross-encoder with a fresh scalar head on the transformer in `folder`."""
     model: CrossEncoder = CrossEncoder(
         str(folder), num_labels=1, device=device, local_files_only=True, trust_remote_code=False,
-        activation_fn=nn.Identity(), model_kwargs={"use_safetensors": True},
+        activation_fn=nn.Identity(), model_kwargs={"dtype": torch.float32, "use_safetensors": True},
     )  # fmt: skip
     if options.reward_mode == "lora":
         inject(model.model, options)
@@ -121,7 +125,7 @@ def train_reward_model(
         train_dataset=Dataset.from_dict({"item": list(range(len(train)))}),
         eval_dataset=Dataset.from_dict({"item": list(range(len(train), len(items)))}),
         loss=MarginLoss(model, options.reward_margin, options.reward_min_gap),
-        data_collator=Groups(pairs, items, utilities, options.reward_group, np.random.default_rng(seed), model),
+        data_collator=Groups(pairs, items, len(train), utilities, options.reward_group, np.random.default_rng(seed)),
     )  # fmt: skip
 
 
