@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from uae_bench.errors import NotPossible
+
 
 def pairwise_margin(rewards: Tensor, utilities: Tensor, members: Tensor, margin: float, min_gap: float = 0.0) -> Tensor:
     """(2) L = mean of max(0, δ − (R(q,d_i) − R(q,d_j))) over all pairs of one query with U(q,d_i) − U(q,d_j) > min_gap.
@@ -59,20 +61,29 @@ def normalised_entropy(distribution: Tensor, members: Tensor) -> Tensor:
 def calibrated_lambda(scores: Tensor, members: Tensor, target: float) -> float:
     """The λ at which the teacher's mean normalised entropy is `target`, by bisection: entropy falls as λ grows.
 
+    λ is sought over twelve powers of ten around the reciprocal of the scores' mean range within a set, whatever their
+    unit.
+
     Raises:
-        ValueError: no λ reaches the target (scores that tie at the top keep the entropy above it).
+        NotPossible: no λ reaches the target (scores that tie at the top keep the entropy above it).
     """
+    ranges = scores.masked_fill(~members, -torch.inf).amax(1) - scores.masked_fill(~members, torch.inf).amin(1)
+    unit = float(ranges.mean()) or 1.0
 
     def entropy(exponent: float) -> float:
-        return float(normalised_entropy(teacher_distribution(scores, members, 10.0**exponent), members).mean())
+        return float(normalised_entropy(teacher_distribution(scores / unit, members, 10.0**exponent), members).mean())
 
     low, high = -6.0, 6.0
     if not entropy(low) > target > entropy(high):
-        raise ValueError(f"entropy stays within {entropy(high):.3f} and {entropy(low):.3f}")
+        raise NotPossible(
+            f"no λ gives the teacher a mean normalised entropy of {target}: it stays within {entropy(high):.3f} and "
+            f"{entropy(low):.3f}",
+            hint="ask for one between them (teacher_entropy), or name λ yourself (teacher_lambda)",
+        )
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if entropy(middle) > target else (low, middle)
-    return float(10.0 ** ((low + high) / 2))
+    return float(10.0 ** ((low + high) / 2)) / unit
 
 
 def _masked(logits: Tensor, members: Tensor) -> Tensor:

@@ -240,7 +240,7 @@ def train_student(
     )  # fmt: skip
     points = {point["step"]: point for point in history.dev}
     start, best = points[0], points[history.best]
-    if best["eval_ExpUtil@1"] - start["eval_ExpUtil@1"] <= options.min_gain * best["eval_gain_error"]:
+    if not best["eval_ExpUtil@1"] - start["eval_ExpUtil@1"] > options.min_gain * best["eval_gain_error"]:
         restore(model, keep.start)
         history.best = 0
     return history
