@@ -31,8 +31,11 @@ ANSWER_MEASURES = (
 LAPTOP_REWARD = {
     "reward_model": "lab:lfm2",
     "reward_min_gap": 0.5,
-    "reward_group": 16,
-    "reward_epochs": 6,
+    "reward_batch": 32,
+    "reward_epochs": 24,
+    "reward_evaluations": 1,
+    "reward_patience": 24,
+    "reward_head_learning_rate": 4e-3,
     "reward_weight_decay": 0.3,
 }
 """A head on a small language model, with the numbers of the lab's card; the trainers' own defaults are the paper's."""
