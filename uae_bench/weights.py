@@ -20,13 +20,16 @@ PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 CONVERTER, CONVERTED = "SFconvertbot", "Adding `safetensors` variant of this model"
 """Who offers a hub model's weights as safetensors where its owner has not, and the title of that pull request."""
 _digests: dict[str, str] = {}
+_settled: set[Path] = set()
+"""Snapshots that may lack files which the hub cannot give now: it is asked once per process."""
 
 
 def find_folder(name: str, revision: str, *, offline: str) -> Path:
     """The folder behind a model's name: a folder on this machine, else the hub's snapshot, fetched if need be.
 
     A name with a leading `.`, `/` or `~` is a folder and nothing else. `revision` "" means the hub's main branch;
-    a snapshot already on this machine is used as it is. `offline` names what would do in its place without the hub.
+    a snapshot already on this machine is used, and only what it may lack is fetched. `offline` names what would do in
+    its place without the hub.
 
     Raises:
         ModelUnavailable: no such folder or hub name, or the hub cannot be reached; said within seconds.
@@ -80,33 +83,21 @@ def read_json(path: Path) -> Mapping[str, object]:
 
 def _snapshot(name: str, revision: str | None, offline: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    wanted = list(WANTED)
-    kept = None
-    try:
-        kept = Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
-    except HFValidationError as error:
-        hint = "give the hub's owner/name, or the path of a folder that is there"
-        raise ModelUnavailable(f"{name!r} is neither a folder here nor a name on the hub", hint=hint) from error
-    except LocalEntryNotFoundError:
-        pass
-    if kept is not None and (revision or ((kept := _with_weights(kept)) and _has_weights(kept))):
-        return kept
+    kept = _kept(name, revision)
+    usable = kept if kept is not None and (revision or _has_weights(kept)) else None
+    if usable is not None and (usable in _settled or _is_listed(name, usable)):
+        return usable
     hint = f"copy the model's folder here and name its path; what needs no hub: {offline}"
     if not _hub_answers():
         if kept is not None:
+            _settled.add(kept)
             return kept
         raise ModelUnavailable(f"{name!r} is not on this machine and the hub cannot be reached", hint=hint)
-    fetch = partial(snapshot_download, name, allow_patterns=wanted, etag_timeout=REACH_SECONDS)
+    fetch = partial(snapshot_download, name, allow_patterns=list(WANTED), etag_timeout=REACH_SECONDS)
     try:
-        found = Path(fetch(revision=revision))
+        found = Path(fetch(revision=usable.name if usable is not None else revision))
         offered = None if revision or _has_weights(found) else _offered(name)
         return found if offered is None else Path(fetch(revision=offered))
     except GatedRepoError as error:
@@ -115,8 +106,37 @@ def _snapshot(name: str, revision: str | None, offline: str) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelUnavailable(f"the hub has no model {name!r} that you may see", hint="check the name") from error
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # the client's errors share no base class across its versions
+        if usable is not None:
+            _settled.add(usable)
+            return usable
         raise ModelUnavailable(f"fetching {name!r} failed: {error}", hint=hint) from error
+
+
+def _kept(name: str, revision: str | None) -> Path | None:
+    """The snapshot that is on this machine, unless it is known to be unfinished."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        kept = Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED), local_files_only=True))
+    except HFValidationError as error:
+        hint = "give the hub's owner/name, or the path of a folder that is there"
+        raise ModelUnavailable(f"{name!r} is neither a folder here nor a name on the hub", hint=hint) from error
+    except LocalEntryNotFoundError:
+        return None
+    return kept if revision else _with_weights(kept)
+
+
+def _is_listed(name: str, snapshot: Path) -> bool:
+    """Whether it is known which files a snapshot should hold: not where other tools fetched some of them by name."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        return bool(get_cached_repo_tree(name, revision=snapshot.name))
+    except CachedRepoTreeNotFoundError:
+        return False
 
 
 def _has_weights(folder: Path) -> bool:
