@@ -201,6 +201,8 @@ def test_an_option_of_the_wrong_kind_is_refused_where_it_stands(tmp_path: Path) 
         read_task(card_of(options={"words": 0}), path)
     with pytest.raises(BadInput, match=r"unknown key 'word', did you mean words\?"):
         read_task(card_of(options={"word": 5}), path)
+    with pytest.raises(BadInput, match="seed: Input should be greater than or equal to 0"):
+        load_task("lab", overrides={"seed": -1})
 
 
 def test_half_a_surrogate_pair_is_refused_where_it_stands(tmp_path: Path) -> None:
