@@ -15,6 +15,8 @@ from uae_bench.errors import BadInput, ModelUnavailable, StoreError
 from uae_bench.store import digest_of, file_digest, write_atomically
 
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
+TOKENIZER = ("tokenizer*", "*.model", "*.jinja", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json")
+_MODEL = frozenset({".safetensors", ".json", ".txt", ".model"})
 REACH_SECONDS = 3.0
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 CONVERTER, CONVERTED = "SFconvertbot", "Adding `safetensors` variant of this model"
@@ -22,6 +24,20 @@ CONVERTER, CONVERTED = "SFconvertbot", "Adding `safetensors` variant of this mod
 _digests: dict[str, str] = {}
 _settled: set[Path] = set()
 """Snapshots that may lack files which the hub cannot give now: it is asked once per process."""
+
+
+def name_and_revision(spec: str) -> tuple[str, str]:
+    """The parts of `name` or `name@revision`, "" where there is none; a folder that is there keeps the `@` of its name.
+
+    Raises:
+        BadInput: there is an `@` with nothing before or behind it.
+    """
+    if "@" not in spec or Path(spec).expanduser().is_dir():
+        return spec, ""
+    name, _, revision = spec.rpartition("@")
+    if not name or not revision:
+        raise BadInput(f"{spec!r} has an empty name or revision", hint="e.g. owner/name@main")
+    return name, revision
 
 
 def find_folder(name: str, revision: str, *, offline: str) -> Path:
@@ -43,6 +59,18 @@ def find_folder(name: str, revision: str, *, offline: str) -> Path:
     return _snapshot(name, revision or None, offline)
 
 
+def model_folder(spec: str, *, offline: str) -> Path:
+    """The folder behind `name`, `name@revision` or a path, its weights safetensors.
+
+    Raises:
+        ModelUnavailable: it is not on this machine and cannot be fetched. BadInput: its weights are no safetensors.
+    """
+    name, revision = name_and_revision(spec)
+    folder = find_folder(name, revision, offline=offline)
+    require_safetensors(folder)
+    return folder
+
+
 def require_safetensors(folder: Path) -> None:
     """Nothing where a model's weights are safetensors: pickles run code when they are read, and never are.
 
@@ -59,9 +87,37 @@ def require_safetensors(folder: Path) -> None:
         raise BadInput(f"{folder} {what}", hint=hint)
 
 
+def model_files(folder: Path) -> list[Path]:
+    """Weights, configuration and tokenizer, at whatever depth: what decides what a model of a library computes."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in _MODEL and path.is_file())
+
+
+def tokenizer_files(folder: Path) -> set[Path]:
+    """What a language model's tokenizer is read from, its chat template too."""
+    return {path for pattern in TOKENIZER for path in folder.glob(pattern)}
+
+
+def identify_below(folder: Path, paths: Iterable[Path]) -> str:
+    """sha256 over the places below a folder and contents of files."""
+    return digest_of({path.relative_to(folder).as_posix(): identify([path]) for path in paths})
+
+
 def identify(paths: Iterable[Path]) -> str:
-    """sha256 over the names and contents of files; a file is read again only when its size or time changed."""
-    return digest_of({path.name: _digest(path) for path in sorted(paths)})
+    """sha256 over the names and contents of files."""
+    return digest_of({path.name: sha256(path) for path in sorted(paths)})
+
+
+def sha256(path: Path) -> str:
+    """A file's sha256; the file is read again only when its size or time changed."""
+    status = path.stat()
+    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    if not _digests:
+        _digests.update(_remembered())
+    if key not in _digests:
+        _digests[key] = file_digest(path)
+        if status.st_size > 2**20:  # small files are read faster than the memory of them
+            _remember(key, _digests[key])
+    return _digests[key]
 
 
 def read_json(path: Path) -> Mapping[str, object]:
@@ -178,18 +234,6 @@ def _hub_answers() -> bool:
             return True
     except OSError:
         return False
-
-
-def _digest(path: Path) -> str:
-    status = path.stat()
-    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-    if not _digests:
-        _digests.update(_remembered())
-    if key not in _digests:
-        _digests[key] = file_digest(path)
-        if status.st_size > 2**20:  # small files are read faster than the memory of them
-            _remember(key, _digests[key])
-    return _digests[key]
 
 
 def _memory() -> Path:
