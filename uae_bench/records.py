@@ -43,6 +43,19 @@ class Answer:
     text: str
     kind: AnswerKind
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it answers the query, and so has a utility: neither `unanswerable` nor blank."""
+        return self.kind != "unanswerable" and bool(self.text.strip())
+
+
+def plain_answer(text: str) -> Answer:
+    """A reference whose kind its source does not tell: free-form, but for `Unanswerable`.
+
+    QASPER's evaluator and our prompts say by that word that the passages hold no answer.
+    """
+    return Answer(text, "unanswerable" if text == UNANSWERABLE else "free-form")
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:

@@ -68,13 +68,13 @@ class Labelling:
 
 
 def label_items(candidates: Mapping[str, Sequence[str]], answers: Mapping[str, Sequence[Answer]]) -> list[UtilityItem]:
-    """Every candidate of every query with every reference that can be scored: unanswerable and empty ones cannot."""
+    """Every candidate of every query with every reference that answers it."""
     return [
         UtilityItem(query, passage, index)
         for query, passages in candidates.items()
         for passage in passages
         for index, answer in enumerate(answers.get(query, ()))
-        if answer.kind != "unanswerable" and answer.text.strip()
+        if answer.is_answer
     ]
 
 

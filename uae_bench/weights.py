@@ -15,18 +15,37 @@ from uae_bench.errors import BadInput, ModelUnavailable, StoreError
 from uae_bench.store import digest_of, file_digest, write_atomically
 
 WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
+TOKENIZER = ("tokenizer*", "*.model", "*.jinja", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json")
+_MODEL = frozenset({".safetensors", ".json", ".txt", ".model"})
 REACH_SECONDS = 3.0
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 CONVERTER, CONVERTED = "SFconvertbot", "Adding `safetensors` variant of this model"
 """Who offers a hub model's weights as safetensors where its owner has not, and the title of that pull request."""
 _digests: dict[str, str] = {}
+_settled: set[Path] = set()
+"""Snapshots that may lack files which the hub cannot give now: it is asked once per process."""
+
+
+def name_and_revision(spec: str) -> tuple[str, str]:
+    """The parts of `name` or `name@revision`, "" where there is none; a folder that is there keeps the `@` of its name.
+
+    Raises:
+        BadInput: there is an `@` with nothing before or behind it.
+    """
+    if "@" not in spec or Path(spec).expanduser().is_dir():
+        return spec, ""
+    name, _, revision = spec.rpartition("@")
+    if not name or not revision:
+        raise BadInput(f"{spec!r} has an empty name or revision", hint="e.g. owner/name@main")
+    return name, revision
 
 
 def find_folder(name: str, revision: str, *, offline: str) -> Path:
     """The folder behind a model's name: a folder on this machine, else the hub's snapshot, fetched if need be.
 
     A name with a leading `.`, `/` or `~` is a folder and nothing else. `revision` "" means the hub's main branch;
-    a snapshot already on this machine is used as it is. `offline` names what would do in its place without the hub.
+    a snapshot already on this machine is used, and only what it may lack is fetched. `offline` names what would do in
+    its place without the hub.
 
     Raises:
         ModelUnavailable: no such folder or hub name, or the hub cannot be reached; said within seconds.
@@ -38,6 +57,18 @@ def find_folder(name: str, revision: str, *, offline: str) -> Path:
         why = "folders have no revisions" if folder.is_dir() else "there is no such folder"
         raise ModelUnavailable(f"cannot load {name!r}: {why}", hint="check the path")
     return _snapshot(name, revision or None, offline)
+
+
+def model_folder(spec: str, *, offline: str) -> Path:
+    """The folder behind `name`, `name@revision` or a path, its weights safetensors.
+
+    Raises:
+        ModelUnavailable: it is not on this machine and cannot be fetched. BadInput: its weights are no safetensors.
+    """
+    name, revision = name_and_revision(spec)
+    folder = find_folder(name, revision, offline=offline)
+    require_safetensors(folder)
+    return folder
 
 
 def require_safetensors(folder: Path) -> None:
@@ -56,9 +87,37 @@ def require_safetensors(folder: Path) -> None:
         raise BadInput(f"{folder} {what}", hint=hint)
 
 
+def model_files(folder: Path) -> list[Path]:
+    """Weights, configuration and tokenizer, at whatever depth: what decides what a model of a library computes."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in _MODEL and path.is_file())
+
+
+def tokenizer_files(folder: Path) -> set[Path]:
+    """What a language model's tokenizer is read from, its chat template too."""
+    return {path for pattern in TOKENIZER for path in folder.glob(pattern)}
+
+
+def identify_below(folder: Path, paths: Iterable[Path]) -> str:
+    """sha256 over the places below a folder and contents of files."""
+    return digest_of({path.relative_to(folder).as_posix(): identify([path]) for path in paths})
+
+
 def identify(paths: Iterable[Path]) -> str:
-    """sha256 over the names and contents of files; a file is read again only when its size or time changed."""
-    return digest_of({path.name: _digest(path) for path in sorted(paths)})
+    """sha256 over the names and contents of files."""
+    return digest_of({path.name: sha256(path) for path in sorted(paths)})
+
+
+def sha256(path: Path) -> str:
+    """A file's sha256; the file is read again only when its size or time changed."""
+    status = path.stat()
+    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    if not _digests:
+        _digests.update(_remembered())
+    if key not in _digests:
+        _digests[key] = file_digest(path)
+        if status.st_size > 2**20:  # small files are read faster than the memory of them
+            _remember(key, _digests[key])
+    return _digests[key]
 
 
 def read_json(path: Path) -> Mapping[str, object]:
@@ -80,33 +139,21 @@ def read_json(path: Path) -> Mapping[str, object]:
 
 def _snapshot(name: str, revision: str | None, offline: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    wanted = list(WANTED)
-    kept = None
-    try:
-        kept = Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
-    except HFValidationError as error:
-        hint = "give the hub's owner/name, or the path of a folder that is there"
-        raise ModelUnavailable(f"{name!r} is neither a folder here nor a name on the hub", hint=hint) from error
-    except LocalEntryNotFoundError:
-        pass
-    if kept is not None and (revision or ((kept := _with_weights(kept)) and _has_weights(kept))):
-        return kept
+    kept = _kept(name, revision)
+    usable = kept if kept is not None and (revision or _has_weights(kept)) else None
+    if usable is not None and (usable in _settled or _is_listed(name, usable)):
+        return usable
     hint = f"copy the model's folder here and name its path; what needs no hub: {offline}"
     if not _hub_answers():
         if kept is not None:
+            _settled.add(kept)
             return kept
         raise ModelUnavailable(f"{name!r} is not on this machine and the hub cannot be reached", hint=hint)
-    fetch = partial(snapshot_download, name, allow_patterns=wanted, etag_timeout=REACH_SECONDS)
+    fetch = partial(snapshot_download, name, allow_patterns=list(WANTED), etag_timeout=REACH_SECONDS)
     try:
-        found = Path(fetch(revision=revision))
+        found = Path(fetch(revision=usable.name if usable is not None else revision))
         offered = None if revision or _has_weights(found) else _offered(name)
         return found if offered is None else Path(fetch(revision=offered))
     except GatedRepoError as error:
@@ -115,8 +162,37 @@ def _snapshot(name: str, revision: str | None, offline: str) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelUnavailable(f"the hub has no model {name!r} that you may see", hint="check the name") from error
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # the client's errors share no base class across its versions
+        if usable is not None:
+            _settled.add(usable)
+            return usable
         raise ModelUnavailable(f"fetching {name!r} failed: {error}", hint=hint) from error
+
+
+def _kept(name: str, revision: str | None) -> Path | None:
+    """The snapshot that is on this machine, unless it is known to be unfinished."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        kept = Path(snapshot_download(name, revision=revision, allow_patterns=list(WANTED), local_files_only=True))
+    except HFValidationError as error:
+        hint = "give the hub's owner/name, or the path of a folder that is there"
+        raise ModelUnavailable(f"{name!r} is neither a folder here nor a name on the hub", hint=hint) from error
+    except LocalEntryNotFoundError:
+        return None
+    return kept if revision else _with_weights(kept)
+
+
+def _is_listed(name: str, snapshot: Path) -> bool:
+    """Whether it is known which files a snapshot should hold: not where other tools fetched some of them by name."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        return bool(get_cached_repo_tree(name, revision=snapshot.name))
+    except CachedRepoTreeNotFoundError:
+        return False
 
 
 def _has_weights(folder: Path) -> bool:
@@ -158,18 +234,6 @@ def _hub_answers() -> bool:
             return True
     except OSError:
         return False
-
-
-def _digest(path: Path) -> str:
-    status = path.stat()
-    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-    if not _digests:
-        _digests.update(_remembered())
-    if key not in _digests:
-        _digests[key] = file_digest(path)
-        if status.st_size > 2**20:  # small files are read faster than the memory of them
-            _remember(key, _digests[key])
-    return _digests[key]
 
 
 def _memory() -> Path:

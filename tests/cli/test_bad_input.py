@@ -204,6 +204,17 @@ def test_a_place_where_no_folder_can_be_made_is_named(tmp_path: Path, where: str
     assert "Traceback" not in outcome.err
 
 
+def test_a_place_where_no_weights_can_be_written_is_named_before_hours_of_training() -> None:
+    call("lab", "build", "--out", "/proc/nowhere").refused(1, "cannot write in /proc/nowhere")
+
+
+def test_a_file_that_we_forgot_to_write_is_our_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uae_bench.task.card.listed_cards", lambda: [Path("forgotten.json").read_text()])
+    outcome = call("task", "list")
+    assert outcome.code == 70
+    assert "bug FileNotFoundError" in outcome.err
+
+
 def test_an_archive_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert run(tmp_path, "-r", "bm25").code == 0
     call("export", "/proc/all.tar", "--store", tmp_path / "store").refused(1, "cannot write", "/proc/")

@@ -215,3 +215,16 @@ def test_a_device_that_is_not_there_is_named(device: str, folder: Callable[..., 
     with pytest.raises(NotPossible, match=device) as caught:
         HfModel(folder("llama"), device, "float32").score(PAIRS[:1])
     assert "cpu" in caught.value.hint
+
+
+def test_an_error_of_ours_is_no_fault_of_the_device(llama: HfModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: object) -> list[float]:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("uae_bench.lm.hf.score_encoded", fails)
+    message = "Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
+    with pytest.raises(RuntimeError, match="same device"):
+        llama.score(PAIRS[:1])
+    message = "MPS backend out of memory"
+    with pytest.raises(NotPossible, match="too small"):
+        llama.score(PAIRS[:1])

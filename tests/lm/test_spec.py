@@ -99,6 +99,17 @@ def test_identity_follows_content_and_not_the_path(folder: Callable[..., Path], 
     assert {part for part in here if spec.identity()[part] != here[part]} == {"weights", "tokenizer", "config"}
 
 
+@pytest.mark.parametrize("name", ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt"])
+def test_every_kind_of_tokenizer_file_is_part_of_the_identity(
+    folder: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    copied = shutil.copytree(folder("llama"), tmp_path / "copy")
+    before = parse_lm(f"hf:{copied}").identity()
+    (copied / name).write_bytes(b"pieces")
+    after = parse_lm(f"hf:{copied}").identity()
+    assert {part for part in before if after[part] != before[part]} == {"tokenizer"}
+
+
 def test_dtype_is_part_of_the_identity(folder: Callable[..., Path]) -> None:
     spec = parse_lm(f"hf:{folder('llama')}")
     assert spec.identity("float32") != spec.identity("bfloat16")

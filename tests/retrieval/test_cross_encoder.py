@@ -93,3 +93,11 @@ def test_weights_in_a_pickle_are_refused_before_anything_is_read(folder: Path, t
 def test_a_model_that_is_not_here_is_said_at_once() -> None:
     with pytest.raises(ModelUnavailable, match="no such folder"):
         RETRIEVERS["cross-encoder"].identity("./nowhere", RETRIEVERS["cross-encoder"].config())
+
+
+def test_a_folder_may_have_an_at_sign_in_its_name(folder: Path, tmp_path: Path) -> None:
+    component = RETRIEVERS["cross-encoder"]
+    copied = shutil.copytree(folder, tmp_path / "mine@work")
+    (copied / "notes.txt").mkdir()
+    here, there = (component.identity(str(place), component.config()) for place in (folder, copied))
+    assert here["files"] == there["files"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -119,3 +120,10 @@ def test_an_unreadable_run_is_named(tmp_path: Path, content: bytes | None) -> No
         (tmp_path / "run.txt").write_bytes(content)
     with pytest.raises(BadInput, match=r"cannot read the run .*run\.txt"):
         read_trec(tmp_path / "run.txt", system="x", depth=1, queries=["q1"], passages=PASSAGES)
+
+
+def test_a_long_run_is_read_in_time_that_grows_with_its_lines_alone(tmp_path: Path) -> None:
+    queries = tuple(f"q{number}" for number in range(20_000))
+    began = time.monotonic()
+    read(tmp_path / "run.txt", "".join(f"{query} Q0 p1 1 2 t\n" for query in queries), queries)
+    assert time.monotonic() - began < 5

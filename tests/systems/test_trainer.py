@@ -77,3 +77,11 @@ def test_an_unknown_trainer_is_refused_with_the_nearest_known_one() -> None:
 def test_reading_options_imports_no_torch() -> None:
     code = "from uae_bench.systems import TRAINERS; TRAINERS['uae'].configure({})"
     subprocess.run([sys.executable, "-c", f"{code}; import sys; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_a_reward_model_s_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "mine@work"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    options = TRAINERS["uae"].configure({"reward_model": str(folder)})
+    assert set(TRAINERS["uae"].identity(options)) == {"reward model"}

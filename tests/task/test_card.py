@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.task.parts import SPLITS, card_of
 from uae_bench.errors import BadInput, UnknownName
 from uae_bench.metrics.measure import Measure
-from uae_bench.task.card import card_names, load_card, override, read_card, safe_name
+from uae_bench.task.card import card_names, card_path, load_card, override, read_card, safe_name
 from uae_bench.task.readers import READERS
 
 
@@ -119,3 +119,17 @@ def _toml(name: str) -> str:
     return (
         f'name = "{name}"\ntitle = "x"\nlicense = "x"\nreader = "squad"\npool = "document"\nencoder = "e"\n{splits}\n'
     )
+
+
+def test_a_name_of_two_cards_that_differ_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = card_path("lab").resolve()
+    monkeypatch.chdir(tmp_path)
+    Path("tasks").mkdir()
+    mine = Path("tasks/lab.toml")
+    mine.write_bytes(shipped.read_bytes())
+    assert load_card("lab").name == "lab"
+    mine.write_text(_toml("lab"))
+    with pytest.raises(BadInput, match="two tasks are called 'lab'") as error:
+        load_card("lab")
+    assert error.value.hint.endswith(str(mine))
+    assert load_card(str(mine)).reader == "squad"

@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.task.parts import card_of, question, squad, task_of, write_json, write_jsonl
 from uae_bench.errors import CheckFailed, UnknownName
+from uae_bench.records import Passage, Query
 from uae_bench.task.check import check_task, effective_documents, inspected, near_duplicates, require, shingles
 from uae_bench.task.create import new_card
-from uae_bench.task.task import read_task
+from uae_bench.task.readers.raw import RawTask
+from uae_bench.task.task import assembled, read_task
 
+PAPER = {"context": "one two", "document_id": "d", "qas": [question("q", ("one", 0))]}
 PARAGRAPH = " ".join(f"word{number}" for number in range(40))
 
 
@@ -44,6 +49,10 @@ def test_what_is_wrong_with_the_card_is_a_problem_and_an_unknown_name_an_error(t
     report = check_task(str(tmp_path / "mine.toml"))
     assert not report.ok
     assert "unknown key 'nonsense'" in report.problems[0].what
+    path, _ = new_card("other", write_json(tmp_path / "d.json", squad(PAPER)), tmp_path)
+    path.write_text(path.read_text().replace('reader = "squad"', 'reader = "sqad"'))
+    (problem,) = check_task(str(path)).problems
+    assert problem.what == "no reader is called 'sqad'" and "squad" in problem.fix
     with pytest.raises(UnknownName):
         check_task("no-such-task")
 
@@ -72,6 +81,15 @@ def test_a_passage_half_of_which_stands_in_another_split_is_a_near_duplicate(tmp
     assert any(
         "1 passages of test nearly repeat train, e.g. p-test and p-train" in one for one in inspected(task).warnings
     )
+
+
+@given(st.lists(st.text("abcdefghij", min_size=1, max_size=8), min_size=12, max_size=18))
+def test_an_exact_copy_is_found_however_short(words: list[str]) -> None:
+    raw = RawTask()
+    for split in ("train", "test"):
+        raw.add_passage(Passage(f"p-{split}", " ".join(words), "", split), split)
+        raw.add_query(Query(f"q-{split}", f"{split}?", split), split, split)
+    assert [one.share for one in near_duplicates(assembled(card_of(), raw))] == [1.0]
 
 
 def test_other_text_is_no_near_duplicate(tmp_path: Path) -> None:

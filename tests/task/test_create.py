@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tomllib
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.task.parts import question, squad, write_json, write_jsonl
-from uae_bench.errors import BadInput, NotPossible
+from uae_bench.errors import BadInput, NotPossible, StoreError
+from uae_bench.task.card import card_path
 from uae_bench.task.create import detect, new_card, to_toml
 from uae_bench.task.pin import pin_card
 from uae_bench.task.task import load_task
@@ -82,6 +85,12 @@ def test_an_existing_card_is_never_overwritten(tmp_path: Path) -> None:
         new_card("mine", source, tmp_path)
 
 
+def test_a_shipped_task_s_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="'qasper' is a task that ships"):
+        new_card("qasper", squad_file(tmp_path / "d.json"), tmp_path / "tasks")
+    assert not (tmp_path / "tasks").exists()
+
+
 @pytest.mark.parametrize("name", ["../mine", "a b", "", ".hidden"])
 def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match="cannot name a task"):
@@ -119,6 +128,28 @@ def test_pinning_accepts_a_changed_file(tmp_path: Path) -> None:
     _, after = pin_card(str(path))
     assert len(load_task(str(path)).queries) == 11
     assert after.model_copy(update={"files": before.files}) == before
+
+
+def test_data_on_disk_does_not_take_the_place_of_files_on_the_hub(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(card_path("scifact").read_text())
+    with pytest.raises(NotPossible, match="names files on the Hub"):
+        pin_card(str(path), data=squad_file(tmp_path / "d.json"))
+    assert path.read_text() == card_path("scifact").read_text()
+
+
+def test_a_card_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = new_card("mine", squad_file(tmp_path / "d.json"), tmp_path)
+    before = path.read_bytes()
+    squad_file(tmp_path / "d.json", documents=11)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        pin_card(str(path))
+    assert path.read_bytes() == before
 
 
 def test_a_generated_task_has_nothing_to_pin() -> None:

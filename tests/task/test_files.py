@@ -48,6 +48,22 @@ def test_a_truncated_gzip_is_named(tmp_path: Path) -> None:
         read_json(path)
 
 
+def test_a_damaged_gzip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.json.gz"
+    whole = bytearray(gzip.compress(json.dumps(CONTENT).encode()))
+    whole[12] ^= 0xFF
+    path.write_bytes(whole)
+    with pytest.raises(BadInput, match="is cut off or damaged"):
+        read_json(path)
+
+
+@pytest.mark.parametrize("name", ["d.json", "d.json.gz"])
+def test_a_byte_order_mark_is_no_content(tmp_path: Path, name: str) -> None:
+    text = json.dumps(CONTENT).encode("utf-8-sig")
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    assert read_json(tmp_path / name) == CONTENT
+
+
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     path.write_bytes(b"\xff\xfe\x00")

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from tests.task.parts import card_of, question, squad, task_of, write_json, write_jsonl
 from uae_bench.errors import BadInput, NotPossible, UnknownName
-from uae_bench.records import Annotation, Answer, Passage, Query, RetrievalView
+from uae_bench.metrics import Judged
+from uae_bench.records import Annotation, Answer, Passage, Query, RetrievalView, Run
 from uae_bench.task.card import SplitCard
 from uae_bench.task.readers.raw import RawTask
 from uae_bench.task.splitting import DEFAULT_SHARES, draw_splits
 from uae_bench.task.task import Task, assembled, configured, load_task, read_task, reading_order
+from uae_bench.utility import label_items
 
 TASK = task_of({"a#0": "a", "a#1": "a", "b#0": "b"}, {"q1": "a", "q2": "b"})
 
@@ -199,6 +201,8 @@ def test_an_option_of_the_wrong_kind_is_refused_where_it_stands(tmp_path: Path) 
         read_task(card_of(options={"words": 0}), path)
     with pytest.raises(BadInput, match=r"unknown key 'word', did you mean words\?"):
         read_task(card_of(options={"word": 5}), path)
+    with pytest.raises(BadInput, match="seed: Input should be greater than or equal to 0"):
+        load_task("lab", overrides={"seed": -1})
 
 
 def test_half_a_surrogate_pair_is_refused_where_it_stands(tmp_path: Path) -> None:
@@ -213,3 +217,21 @@ def test_half_a_surrogate_pair_is_refused_where_it_stands(tmp_path: Path) -> Non
 def test_data_without_queries_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has 0 passages and 0 queries"):
         read_task(card_of(), write_json(tmp_path / "d.json", squad()))
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_answer"),
+    [
+        (Answer("x", "extractive"), True),
+        (Answer("Unanswerable", "unanswerable"), False),
+        (Answer("n/a", "unanswerable"), False),
+        (Answer("Unanswerable", "free-form"), True),
+        (Answer(" ", "free-form"), False),
+    ],
+)
+def test_tasks_labels_and_measures_agree_which_queries_have_an_answer(answer: Answer, is_answer: bool) -> None:
+    task = annotated(Annotation(answer, ()))
+    assert task.answerable("q") == ((answer,) if is_answer else ())
+    assert bool(label_items({"q": ["p"]}, {"q": task.answers("q")})) is is_answer
+    judged = Judged(("q",), Run("bm25", 1, {}), annotations=task.annotations)
+    assert judged.is_answerable("q") is is_answer

@@ -16,10 +16,10 @@ from typer.core import TyperGroup
 from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, DataUnavailable, StoreError, UaeBenchError
 
 DISK_ERRORS = frozenset({
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
-    errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
+    errno.EEXIST, errno.ENAMETOOLONG,
 })  # fmt: skip
-"""What a disk may answer to a command that writes where the user said."""
+"""What a disk may answer whatever we do. That a file is missing is not among them: who opens one has to know."""
 
 PLAIN_WIDTH = 200
 """Columns of plain output, which goes to files and other programs: no cell is folded to fit a screen."""
@@ -90,7 +90,8 @@ class Commands(TyperGroup):
 def _disk(error: OSError) -> StoreError:
     where = error.filename or "the output folder"
     return StoreError(
-        f"cannot write {where}: {error.strerror}", hint="free some space (uae-bench cache gc), or name another place"
+        f"cannot read or write {where}: {error.strerror}",
+        hint="free some space (uae-bench cache gc), or name another place",
     )
 
 

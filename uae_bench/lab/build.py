@@ -10,6 +10,7 @@ from uae_bench.errors import UnknownName
 from uae_bench.lab.families import LAB_FAMILIES
 from uae_bench.progress import Progress
 from uae_bench.registry import nearest
+from uae_bench.store import explained
 
 ENCODER = "encoder"
 
@@ -20,12 +21,14 @@ def build_lab(out: Path, only: Sequence[str], seed: int, progress: Progress) -> 
     Seed 0 is that of the shipped weights. One after the other they take up to two hours on two cores.
 
     Raises:
-        UnknownName: `only` names no part.
+        UnknownName: `only` names no part. StoreError: `out` cannot be made.
     """
     parts = (*LAB_FAMILIES, ENCODER)
     for name in only:
         if name not in parts:
             raise UnknownName(f"the lab has no part {name!r}", hint=nearest(name, parts))
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
     return _built(only or parts, out, seed, progress)
 
 

@@ -172,6 +172,7 @@ def load_network(folder: Path, device: str, dtype: Dtype) -> Any:
         ModelUnavailable: files missing, damaged, of an unknown class, in need of remote code, or not a whole model.
         NotPossible: there is no such device, or the model does not fit it.
     """
+    _require(device)
     with _explained(folder):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -192,18 +193,23 @@ def load_network(folder: Path, device: str, dtype: Dtype) -> Any:
         return network.to(device).eval()
 
 
+def _require(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise NotPossible(f"cannot compute on {device!r}: {error}", hint="take --device cpu") from error
+
+
 @contextmanager
 def _on(device: str) -> Iterator[None]:
-    """Name a device that is not there or too small; any other error of torch is a bug and stays as it is."""
+    """Say that a device is too small; any other error of torch is a bug and stays as it is."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and not re.search(r"out of memory|_ALLOC_FAILED", str(error)):
+            raise
         hint = "take a smaller model, bfloat16, or --device cpu"
         raise NotPossible(f"the memory of {device} is too small for this model", hint=hint) from error
-    except (RuntimeError, AssertionError) as error:
-        if re.search(r"CUDA|device", str(error)) is None:
-            raise
-        raise NotPossible(f"cannot compute on {device!r}: {error}", hint="take --device cpu") from error
 
 
 @contextmanager

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from uae_bench.errors import BadInput, ModelUnavailable
 from uae_bench.lm.families import family_of
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
-from uae_bench.weights import find_folder, identify, read_json
+from uae_bench.weights import find_folder, identify, read_json, tokenizer_files
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
 
 Dtype = Literal["float32", "bfloat16"]
 OFFLINE = "the same command with --scorer lab:lfm2 --generator lab:lfm2"
-_TOKENIZER = ("tokenizer*", "*.jinja", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json")
 
 
 class Backend(Protocol):
@@ -53,7 +52,7 @@ class LocalBackend:
         folder = self._folder(name, revision)
         parts = {
             "weights": identify(folder.glob("*.safetensors")),
-            "tokenizer": identify({path for pattern in _TOKENIZER for path in folder.glob(pattern)}),
+            "tokenizer": identify(tokenizer_files(folder)),
             "config": identify(path for path in folder.glob("*config.json") if path.name != "tokenizer_config.json"),
         }
         commit = folder.name if folder.parent.name == "snapshots" else ""  # the hub's cache: snapshots/<commit>

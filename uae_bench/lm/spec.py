@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uae_bench.errors import BadInput
 from uae_bench.lm import LMS
 from uae_bench.prompts import PromptTemplate
+from uae_bench.weights import name_and_revision
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
@@ -83,9 +83,7 @@ def parse_lm(text: str) -> LmSpec:
         example = examples.get(backend) or f"hf:{text.strip(':') or 'owner/name'}"
         raise BadInput(f"{text!r} names no language model: its form is backend:name@revision", hint=f"e.g. {example}")
     LMS[backend]
-    if Path(name).expanduser().exists() or "@" not in name:
-        return LmSpec(backend, name)
-    name, _, revision = name.rpartition("@")
-    if not name or not revision:
-        raise BadInput(f"{text!r} has an empty name or revision", hint="e.g. hf:owner/name@main")
-    return LmSpec(backend, name, revision)
+    try:
+        return LmSpec(backend, *name_and_revision(name))
+    except BadInput as error:
+        raise BadInput(f"{text!r} has an empty name or revision", hint="e.g. hf:owner/name@main") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.metrics.measure import Measure, Need
-from uae_bench.records import UNANSWERABLE, Annotation, GenerationRecord, Passage, Run
+from uae_bench.records import Annotation, GenerationRecord, Passage, Run
 
 _REMEDY: Mapping[Need, str] = {
     "utilities": "label utilities first (name a scorer), or leave the measure out",
@@ -98,10 +98,7 @@ class Judged:
 
     def is_answerable(self, query: str) -> bool:
         """Whether an annotator gave an answer, not a blank one nor that there is none."""
-        answers = (annotation.answer for annotation in self.annotations.get(query, ()))
-        return any(
-            answer.kind != "unanswerable" and answer.text.strip() not in ("", UNANSWERABLE) for answer in answers
-        )
+        return any(annotation.answer.is_answer for annotation in self.annotations.get(query, ()))
 
     def evidence(self, query: str) -> Iterator[frozenset[str]]:
         """The texts that each annotator marked, one set per annotation: copies of a passage are one text."""

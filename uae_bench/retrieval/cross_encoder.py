@@ -12,12 +12,9 @@ from uae_bench.errors import BadInput, ModelUnavailable
 from uae_bench.prompts import shown
 from uae_bench.records import Ranking, RetrievalView, Run
 from uae_bench.retrieval.component import Component, Reranker, Resources, Settings, checked_depth
-from uae_bench.store.digests import digest_of
-from uae_bench.weights import find_folder, identify, require_safetensors
+from uae_bench.weights import identify_below, model_files, model_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sentence_transformers import CrossEncoder
 
 OFFLINE = "the same command without this reranker"
@@ -50,7 +47,7 @@ class CrossEncoderReranker(Reranker):
         from sentence_transformers import CrossEncoder
         from transformers.utils import logging
 
-        folder = model_folder(self._spec)
+        folder = model_folder(self._spec, offline=OFFLINE)
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             model: CrossEncoder = CrossEncoder(
@@ -96,32 +93,13 @@ class CrossEncoderReranker(Reranker):
         return Run(self.name, depth, {query: Ranking.from_scores(row, depth) for query, row in by_query.items()})
 
 
-def model_folder(spec: str) -> Path:
-    """The folder behind `name`, `name@revision` or a path.
-
-    Raises:
-        ModelUnavailable: it is not on this machine and cannot be fetched.
-        BadInput: its weights are no safetensors.
-    """
-    name, _, revision = spec.partition("@")
-    folder = find_folder(name, revision, offline=OFFLINE)
-    require_safetensors(folder)
-    return folder
-
-
 def _build(argument: str, settings: CrossEncoderSettings, resources: Resources) -> CrossEncoderReranker:
     return CrossEncoderReranker(f"cross-encoder:{argument}", argument, settings, resources)
 
 
 def _identity(argument: str, settings: CrossEncoderSettings) -> Mapping[str, str]:
-    folder = model_folder(argument)
-    files = {path.relative_to(folder).as_posix(): identify([path]) for path in folder.rglob("*") if _decides(path)}
-    return {"model": argument, "files": digest_of(files)}
-
-
-def _decides(path: Path) -> bool:
-    """Weights, configuration, tokenizer: what decides a score, at whatever depth of the folder."""
-    return path.suffix in (".safetensors", ".json", ".txt", ".model")
+    folder = model_folder(argument, offline=OFFLINE)
+    return {"model": argument, "files": identify_below(folder, model_files(folder))}
 
 
 CROSS_ENCODER = Component(

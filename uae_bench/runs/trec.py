@@ -57,6 +57,7 @@ def read_trec(
     """
     scores: dict[str, dict[str, float]] = {query: {} for query in sorted(queries)}
     elsewhere, known = set(ignored) - scores.keys(), set(passages)
+    asked = scores.keys() | elsewhere
     first_seen: dict[tuple[str, str], int] = {}
     for number, line in _lines(path):
         fields = line.split()
@@ -65,7 +66,7 @@ def read_trec(
         where = f"{path}, line {number}"
         if len(fields) != 6:
             raise BadInput(f"{where} has {len(fields)} fields; a TREC run has six", hint=_FIELDS)
-        query = _known(fields[0], scores.keys() | elsewhere, where, "query")
+        query = _known(fields[0], asked, where, "query")
         if query in elsewhere:
             continue
         passage = _known(fields[2], known, where, "passage")

@@ -129,6 +129,11 @@ def card_names() -> list[str]:
     return sorted({path.stem for path in (*_shipped().glob("*.toml"), *Path("tasks").glob("*.toml"))} | {*PLUGIN_CARDS})
 
 
+def ships(name: str) -> bool:
+    """Whether a card of that name comes with the package."""
+    return (_shipped() / f"{name}.toml").is_file()
+
+
 def listed_cards() -> Iterator[tuple[str, TaskCard | UaeBenchError]]:
     """Every name with its card, or with what keeps that card from being read: one bad card hides no other."""
     for name in card_names():
@@ -148,13 +153,23 @@ def load_card(name_or_path: str) -> TaskCard:
 
 
 def card_path(name_or_path: str) -> Path:
-    """The file of a card: shipped with the package, in `./tasks`, another package's, or the path itself."""
+    """The file of a card: shipped with the package, in `./tasks`, another package's, or the path itself.
+
+    Raises:
+        UnknownName: no card of that name. BadInput: a shipped card and one in `./tasks` bear it, and differ.
+    """
     if name_or_path.endswith(".toml"):
         return Path(name_or_path)
     if _SAFE.fullmatch(name_or_path):
-        for folder in (_shipped(), Path("tasks")):
-            if (folder / f"{name_or_path}.toml").is_file():
-                return folder / f"{name_or_path}.toml"
+        places = (folder / f"{name_or_path}.toml" for folder in (_shipped(), Path("tasks")))
+        found = [path for path in places if path.is_file()]
+        if len(found) > 1 and found[0].read_bytes() != found[1].read_bytes():
+            raise BadInput(
+                f"two tasks are called {name_or_path!r}: {found[0]} ships with uae-bench, {found[1]} is another",
+                hint=f"name the one you mean by its path: {found[1]}",
+            )
+        if found:
+            return found[0]
     if name_or_path in PLUGIN_CARDS:
         return Path(PLUGIN_CARDS[name_or_path])
     raise UnknownName(

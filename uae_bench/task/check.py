@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from uae_bench.errors import BadInput, CheckFailed
+from uae_bench.errors import BadInput, CheckFailed, UnknownName
 from uae_bench.task.card import card_path, load_card
 from uae_bench.task.readers.raw import Problem
 from uae_bench.task.task import Split, Task, assembled, configured, read_raw
@@ -72,7 +72,8 @@ def check_task(
     """Read a task as a run would, and report everything that is wrong or weak about it.
 
     Raises:
-        UnknownName: no card of that name. What is wrong inside card or files is reported, not raised.
+        UnknownName: no card of that name. BadInput: two differ. What is wrong inside card or files is reported, not
+            raised.
     """
     place = str(card_path(name_or_card))
     try:
@@ -80,7 +81,7 @@ def check_task(
         raw = read_raw(card, data)
         report = CheckReport(card.name, tuple(raw.problems), notes=tuple(str(note) for note in raw.notes))
         return report if raw.problems else inspected(assembled(card, raw))
-    except BadInput as error:
+    except (BadInput, UnknownName) as error:
         return CheckReport(name_or_card, (Problem(place, str(error).removeprefix(f"{place}: "), error.hint),))
 
 
@@ -128,8 +129,8 @@ def near_duplicates(task: Task) -> tuple[Duplicate, ...]:
     """Passages, and queries, that occur nearly alike in two splits: what is trained on may give away the test.
 
     A passage belongs to the splits whose queries are about its document. It is a near-duplicate if at least half of
-    its sequences of 13 words (of a quarter of them, chosen by hash) stand in passages of earlier splits; a query, if a
-    query of an earlier split has the same words.
+    its sequences of 13 words (of a quarter of them, chosen by hash) stand in passages of earlier splits; a passage
+    without such sequences and a query, if one of an earlier split has the same words.
     """
     passages = {
         split: [(one, task.passages[one].text) for name in sorted(documents) for one in task.documents.get(name, ())]
@@ -142,12 +143,11 @@ def near_duplicates(task: Task) -> tuple[Duplicate, ...]:
 
 
 def shingles(text: str) -> frozenset[int]:
-    """Hashes of a text's sequences of 13 words, a quarter of them chosen by hash; of the whole where it is shorter."""
+    """Hashes of a text's sequences of 13 words, a quarter of them chosen by hash; of the whole where there are none."""
     words = _words(text)
-    if len(words) <= SHINGLE_WORDS:
-        return _whole(text)
     windows = (" ".join(words[at : at + SHINGLE_WORDS]) for at in range(len(words) - SHINGLE_WORDS + 1))
-    return frozenset(code for code in (zlib.crc32(window.encode()) for window in windows) if code % SAMPLED_OF == 0)
+    codes = frozenset(code for code in (zlib.crc32(window.encode()) for window in windows) if code % SAMPLED_OF == 0)
+    return codes or _whole(text)
 
 
 def _whole(text: str) -> frozenset[int]:

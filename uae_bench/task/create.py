@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from uae_bench.errors import BadInput
-from uae_bench.task.card import TaskCard, parse_card, read_card, safe_name
+from uae_bench.store import write_atomically
+from uae_bench.task.card import TaskCard, parse_card, read_card, safe_name, ships
 from uae_bench.task.files import file_digest, find
 from uae_bench.task.readers import READERS
 from uae_bench.task.readers.raw import RawTask
@@ -57,13 +58,16 @@ def new_card(
     ones; `seed` is that of the 70/10/20 split by document hash. The card is returned with its path.
 
     Raises:
-        BadInput: the name cannot name a folder, the card exists, the layout is not recognised or the data unusable.
+        BadInput: the name cannot name a folder or is a shipped task's, the card exists, the layout is not recognised or
+            the data unusable. StoreError: the card cannot be written.
     """
     if name != safe_name(name):
         raise BadInput(f"{name!r} cannot name a task", hint=f"use letters, digits, '.', '_', '-': {safe_name(name)}")
     path = folder / f"{name}.toml"
     if path.exists():
         raise BadInput(f"the card {path} exists", hint="choose another name, or remove the card first")
+    if ships(name):
+        raise BadInput(f"{name!r} is a task that ships with uae-bench", hint="choose another name")
     content = _content(name, source, columns or {}, seed)
     raw = read_raw(parse_card(content, str(path)), None)
     content["splits"] = _splits(raw)
@@ -212,14 +216,9 @@ def write_card(path: Path, content: Mapping[str, Any]) -> None:
     """Write a card's table, empty tables and unset keys left out.
 
     Raises:
-        BadInput: the folder or file cannot be written.
+        StoreError: the folder or file cannot be written.
     """
-    kept = {key: value for key, value in content.items() if value not in (None, {}, "")}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(to_toml(kept), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"the card {path} cannot be written: {error.strerror}", hint="choose another folder") from error
+    write_atomically(path, to_toml({key: value for key, value in content.items() if value not in (None, {}, "")}))
 
 
 def _lines(table: Mapping[str, Any], place: tuple[str, ...]) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from urllib.parse import quote
 
+from uae_bench import store
 from uae_bench.errors import BadInput, DataUnavailable
 from uae_bench.task.card import FileCard, TaskCard
 from uae_bench.task.readers.raw import Reader
@@ -78,10 +78,13 @@ def verify(card: TaskCard, path: Path, sha256: str | None) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes."""
+    """sha256 of a file's bytes.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return store.file_digest(path)
     except OSError as error:
         raise unreadable(path, error) from error
 

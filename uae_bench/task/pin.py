@@ -24,7 +24,8 @@ def pin_card(name_or_path: str, *, data: Path | None = None) -> tuple[Path, Task
     values stay, its comments do not.
 
     Raises:
-        NotPossible: the task has no files. BadInput: a file cannot be found or fetched, the card cannot be written.
+        NotPossible: the task has no files, or names files on the Hub beside data on disk. BadInput: a file cannot be
+            found or fetched. StoreError: the card cannot be written.
     """
     path = card_path(name_or_path)
     card = read_card(path)
@@ -35,6 +36,11 @@ def pin_card(name_or_path: str, *, data: Path | None = None) -> tuple[Path, Task
     remote = {role: file for role, file in card.files.items() if file.repo}
     if on_disk is None and not remote:
         raise NotPossible(f"the card of {card.name} names no files", hint="name them with --data PATH")
+    if on_disk is not None and remote:
+        raise NotPossible(
+            f"the card of {card.name} names files on the Hub; {on_disk} is not what it would pin",
+            hint="pin without --data; a card for a copy on disk: 'uae-bench task new NAME --from PATH'",
+        )
     content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     files = (
         {role: {"sha256": file_digest(file)} for role, file in find(on_disk.expanduser(), reader).items()}

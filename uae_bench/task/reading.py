@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -132,7 +133,7 @@ def _named(kind: type | tuple[type, ...]) -> str:
 
 def _opened(path: Path) -> IO[str]:
     try:
-        return gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
+        return gzip.open(path, "rt", encoding="utf-8-sig") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -147,5 +148,5 @@ def _lines(path: Path) -> Iterator[str]:
             yield from file
         except UnicodeDecodeError as error:
             raise BadInput(f"{path} is not UTF-8 text: {error}", hint="convert it to UTF-8") from error
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, zlib.error) as error:
             raise BadInput(f"{path} is cut off or damaged: {error}", hint="get the whole file again") from error

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from uae_bench.errors import BadInput, NotPossible, UnknownName
-from uae_bench.records import UNANSWERABLE, Annotation, Answer, Passage, Query, RetrievalView
+from uae_bench.records import Annotation, Answer, Passage, Query, RetrievalView
 from uae_bench.registry import nearest
 from uae_bench.task.card import TaskCard, explained, load_card, override
 from uae_bench.task.files import locate_files
@@ -104,8 +104,8 @@ class Task:
         return tuple(dict.fromkeys(annotation.answer for annotation in self.annotations.get(query_id, ())))
 
     def answerable(self, query_id: str) -> tuple[Answer, ...]:
-        """The distinct references that have a utility: all but `Unanswerable`."""
-        return tuple(answer for answer in self.answers(query_id) if answer.text != UNANSWERABLE)
+        """The distinct references that answer the query, and so have a utility."""
+        return tuple(answer for answer in self.answers(query_id) if answer.is_answer)
 
     def evidence(self, query_id: str) -> frozenset[str]:
         """What annotators marked for a query; without annotations, the passages of positive grade in the qrels."""

@@ -59,6 +59,8 @@ def test_queries_without_judgements_belong_to_no_split_and_are_counted(tmp_path:
         ("q\tzzz\t1", "no passage has the id 'zzz'"),
         ("zzz\ta\t1", "no query has the id 'zzz'"),
         ("q\ta\thigh", "grade 'high' is not an integer"),
+        ("q\ta\t--5", "grade '--5' is not an integer"),
+        ("q\ta\t²", "grade '²' is not an integer"),
         ("q a 1", "1 columns"),
         ("q\ta\t1\nq\ta\t1", "'q' judges passage 'a' a second time"),
     ],

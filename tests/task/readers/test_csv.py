@@ -44,3 +44,10 @@ def test_a_row_without_an_answer_is_a_problem(tmp_path: Path) -> None:
 def test_a_row_with_too_many_cells_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="row 1 has more cells than the header"):
         read("csv", {"data": write(tmp_path / "a.csv", "question,answer,context\nA?,b,c,d\n")})
+
+
+def test_the_answer_unanswerable_says_that_there_is_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "question,answer,context\nA?,Unanswerable,one two\n")
+    raw = read("csv", {"data": path})
+    assert raw.annotations == {"row1": (Annotation(Answer("Unanswerable", "unanswerable"), ()),)}
+    assert "free-form-answers" not in raw.counts

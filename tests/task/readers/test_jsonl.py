@@ -31,6 +31,15 @@ def test_answers_share_the_querys_evidence_unless_they_bring_their_own(tmp_path:
     assert raw.qrels["q"] == {"p1": 1, "p2": 1}
 
 
+def test_unanswerable_needs_no_kind_and_has_no_evidence(tmp_path: Path) -> None:
+    named = {"text": "n/a", "kind": "unanswerable"}
+    raw = read_queries(tmp_path, {"id": "q", "text": "?", "answers": ["Unanswerable", named], "evidence": ["p1"]})
+    assert raw.annotations["q"] == (
+        Annotation(Answer("Unanswerable", "unanswerable"), ()),
+        Annotation(Answer("n/a", "unanswerable"), ()),
+    )
+
+
 def test_evidence_without_answers_is_judgements_alone(tmp_path: Path) -> None:
     raw = read_queries(tmp_path, {"id": "q", "text": "?", "evidence": ["p1"]})
     assert (raw.annotations, raw.qrels) == ({}, {"q": {"p1": 1}})

@@ -5,14 +5,13 @@ Not WhereIsAI/UAE-Large-V1 (AnglE), which shares the abbreviation. README.md map
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uae_bench.records import TrainingSet
 from uae_bench.systems.trainer import Trainer
 from uae_bench.systems.uae.config import DirectOptions, RewardOptions, StudentOptions, UaeOptions, reward_folder
-from uae_bench.weights import identify
+from uae_bench.weights import identify, model_files
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.component import Resources
@@ -32,15 +31,11 @@ def _trainer(name: str, config: type[StudentOptions]) -> Trainer:
     def identity(options: StudentOptions) -> dict[str, str]:
         if not isinstance(options, RewardOptions) or options.reward_reader:
             return {}
-        return {"reward model": identify(_model_files(reward_folder(options.reward_model)))}
+        folder = reward_folder(options.reward_model)
+        return {"reward model": identify(path for path in model_files(folder) if path.parent == folder)}
 
     defaults = Path(__file__).with_name("config.toml")
     return Trainer(name, 2, config, defaults, "utilities", identity, train, reads)
-
-
-def _model_files(folder: Path) -> Iterator[Path]:
-    """Weights, tokenizer and config."""
-    return (path for path in folder.iterdir() if path.suffix in {".safetensors", ".json", ".txt", ".model"})
 
 
 UAE = _trainer("uae", UaeOptions)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from uae_bench.weights import find_folder, require_safetensors
+from uae_bench.weights import model_folder
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -17,16 +17,8 @@ InnerShare = Annotated[float, Field(gt=0, lt=1)]
 
 
 def reward_folder(spec: str) -> Path:
-    """The folder of the reward model's base: a folder, or a hub name with an optional `@revision`.
-
-    Raises:
-        ModelUnavailable: it is not on this machine and cannot be fetched.
-        BadInput: its weights are no safetensors.
-    """
-    name, _, revision = spec.partition("@")
-    folder = find_folder(name, revision, offline="a reward model that is here, lab:lfm2")
-    require_safetensors(folder)
-    return folder
+    """The folder of the reward model's base (`uae_bench.weights.model_folder`)."""
+    return model_folder(spec, offline="a reward model that is here, lab:lfm2")
 
 
 class StudentOptions(BaseModel):

@@ -77,10 +77,11 @@ def _judgement(raw: RawTask, fields: list[str], where: str) -> tuple[str, str, i
         raw.problem(where, f"no passage has the id {passage!r}", "add it to corpus.jsonl or remove the judgement")
     elif passage in raw.qrels.get(query, {}):
         raw.problem(where, f"query {query!r} judges passage {passage!r} a second time", "keep one grade")
-    elif not grade.lstrip("-").isdigit():
-        raw.problem(where, f"grade {grade!r} is not an integer", "write 0 for not relevant, 1 or more for relevant")
     else:
-        return query, passage, int(grade)
+        try:
+            return query, passage, int(grade)
+        except ValueError:
+            raw.problem(where, f"grade {grade!r} is not an integer", "write 0 for not relevant, 1 or more for relevant")
     return None
 
 

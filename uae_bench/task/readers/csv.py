@@ -2,7 +2,7 @@
 
 Texts are cut into passages of 100 whitespace words without overlap, equal texts once. Evidence is every passage that
 the first exact occurrence of the answer touches; an answer that does not stand in its text is a free-form reference
-without evidence, and counted.
+without evidence, and counted. The answer `Unanswerable` says that there is none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from uae_bench.errors import BadInput
-from uae_bench.records import Annotation, Answer, Query
+from uae_bench.records import Annotation, Query, plain_answer
 from uae_bench.registry import nearest
 from uae_bench.task.readers.raw import RawTask, Reader
 from uae_bench.task.readers.squad import Context, CutOptions, add_context, annotate
@@ -66,9 +66,9 @@ def _add_row(
     if not raw.add_query(Query(identity, _cell(row, options.question, where).strip(), context.document_id), where):
         return
     start = context.cut.text.find(text)
-    if start < 0:
+    found = Annotation(plain_answer(text), ()) if start < 0 else annotate(raw, context, text, start)
+    if found.answer.kind == "free-form":
         raw.count("free-form-answers")
-    found = Annotation(Answer(text, "free-form"), ()) if start < 0 else annotate(raw, context, text, start)
     raw.annotations[identity] = (found,)
 
 

@@ -6,7 +6,8 @@
 
 `title`, `document_id`, `split`, `answers` and `evidence` may be left out. A passage without `document_id` is a document
 of its own. Each answer is one annotator's; one without `evidence` of its own shares the query's. `kind` is extractive,
-free-form, yes-no or unanswerable; left out, it is free-form. Either every query names its split, or none does.
+free-form, yes-no or unanswerable; left out, it is free-form, and unanswerable where the text is `Unanswerable`. Either
+every query names its split, or none does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from uae_bench.records import Annotation, Answer, AnswerKind, Passage, Query
+from uae_bench.records import Annotation, Answer, AnswerKind, Passage, Query, plain_answer
 from uae_bench.registry import nearest
 from uae_bench.task.readers.raw import NoOptions, RawTask, Reader
 from uae_bench.task.reading import read_jsonl
@@ -75,13 +76,14 @@ def _add_query(raw: RawTask, entry: dict[str, Any], where: str) -> None:
 
 
 def _annotation(raw: RawTask, answer: dict[str, Any], shared: tuple[str, ...], where: str) -> Annotation:
-    kind: AnswerKind = answer.get("kind", "free-form")
+    text = answer["text"].strip()
+    kind: AnswerKind = answer.get("kind", plain_answer(text).kind)
     if kind not in get_args(AnswerKind):
         raw.problem(where, f"unknown answer kind {kind!r}", nearest(kind, get_args(AnswerKind)))
-    if not answer["text"].strip():
+    if not text:
         raw.problem(where, "an answer is empty", "give it text or remove it")
     own = _passages(raw, answer["evidence"], where) if "evidence" in answer else shared
-    return Annotation(Answer(answer["text"].strip(), kind), () if kind == "unanswerable" else own)
+    return Annotation(Answer(text, kind), () if kind == "unanswerable" else own)
 
 
 def _passages(raw: RawTask, evidence: list[Any], where: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from uae_bench.lab.archive import Knobs, LabQuery
 from uae_bench.lab.world import build_world
@@ -25,7 +25,7 @@ else:
         "LabOptions",
         __config__=ConfigDict(extra="forbid", frozen=True),
         __doc__="The seed of the world and every knob of it.",
-        seed=(int, 100),
+        seed=(int, Field(default=100, ge=0)),
         **{
             knob.name: (get_type_hints(Knobs)[knob.name], knob.default)
             for knob in dataclasses.fields(Knobs)
