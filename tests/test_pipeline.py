@@ -14,7 +14,7 @@ import pytest
 from tests.experiment.parts import encoder, write_task
 from uae_bench import pipeline
 from uae_bench.encoder import BiEncoder
-from uae_bench.errors import NotPossible
+from uae_bench.errors import BadInput, NotPossible
 from uae_bench.metrics import Judged, Measure
 from uae_bench.records import Ranking, RetrievalView, Run, Value
 from uae_bench.retrieval.chain import Chain, build_chain, parse_system
@@ -144,6 +144,12 @@ def test_undefined_in_one_seed_is_undefined_with_its_reason() -> None:
     (mean,) = pipeline.mean_over_seeds(seeds)
     assert math.isnan(mean.value)
     assert mean.why == "no evidence"
+
+
+def test_a_mean_over_seeds_is_over_all_of_them() -> None:
+    seeds = [[Value("q", "AP", 0.25), Value("q", "RR", 1.0)], [Value("q", "AP", 0.75)]]
+    with pytest.raises(BadInput, match="RR of the query 'q' has values of 1 seeds, and there are 2"):
+        pipeline.mean_over_seeds(seeds)
 
 
 def test_comparisons_are_with_the_baseline_or_between_all_pairs() -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uae_bench import metrics, reading, significance
-from uae_bench.errors import NotPossible
+from uae_bench.errors import BadInput, NotPossible
 from uae_bench.generation import generate_answers
 from uae_bench.lm.base import Generator, Sampling, Scorer, StateReader
 from uae_bench.progress import SILENT, Progress
@@ -273,7 +273,11 @@ def compare(
 
 
 def mean_over_seeds(seeds: Sequence[Sequence[Value]]) -> list[Value]:
-    """One value per query and measure. Undefined in one seed means undefined: it is a property of the query."""
+    """One value per query and measure. Undefined in one seed means undefined: it is a property of the query.
+
+    Raises:
+        BadInput: a value that some seeds have and others lack.
+    """
     if len(seeds) == 1:
         return list(seeds[0])
     table: dict[tuple[str, str], list[Value]] = {}
@@ -282,6 +286,11 @@ def mean_over_seeds(seeds: Sequence[Sequence[Value]]) -> list[Value]:
             table.setdefault((value.query, value.measure), []).append(value)
     means = []
     for (query, measure), rows in table.items():
+        if len(rows) != len(seeds):
+            raise BadInput(
+                f"{measure} of the query {query!r} has values of {len(rows)} seeds, and there are {len(seeds)}",
+                hint="measure all seeds alike",
+            )
         why = next((row.why for row in rows if row.why), "")
         means.append(Value(query, measure, sum(row.value for row in rows) / len(rows), why))
     return means

@@ -143,3 +143,24 @@ def test_fewer_measures_do_not_take_the_place_of_more(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="less lacks RR, which the board's result of the same row has"):
         add_results([less], tmp_path / "boards")
     assert path.is_file()
+
+
+def test_seeds_of_one_row_have_the_same_measures(tmp_path: Path) -> None:
+    both = {**AP, "RR": [1.0, 1.0, 0.0]}
+    one = write_result(tmp_path / "one", AP, seed=1, artifacts=evaluated("one"))
+    none = write_result(tmp_path / "none", AP, artifacts=evaluated("none"))
+    whole = [
+        write_result(tmp_path / f"whole{seed}", both, seed=seed, artifacts=evaluated(f"whole{seed}")) for seed in (0, 1)
+    ]
+    boards = tmp_path / "boards"
+    message = "whole0 is seed 0 of a row whose seed 1 has other measures: RR is in one only"
+    with pytest.raises(BadInput, match=message):
+        add_results([whole[0], one], boards)
+    assert not boards.exists()
+    add_results([none, one], boards)
+    with pytest.raises(BadInput, match=message) as caught:
+        add_results([whole[0]], boards)
+    assert "add them together" in caught.value.hint
+    add_results(whole, boards)
+    render_boards(boards)
+    assert check_boards(boards) == 2
