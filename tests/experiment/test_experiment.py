@@ -19,6 +19,7 @@ from uae_bench.errors import NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment
 from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.setup import Setup
+from uae_bench.leaderboard.shelf import comparability, configuration
 from uae_bench.result import read_record
 from uae_bench.store import CallCache, file_digest
 
@@ -216,7 +217,17 @@ def test_training_elsewhere_is_a_row_like_any_other(finished: Finished, tmp_path
     results = parts.run(card, tmp_path, ("uae",), train_task=str(finished.card), settings=parts.QUICK)
     record = results.records[0]
     assert (record.task, record.system, record.train_task) == ("other", "uae", "tiny")
-    assert set(record.models) == {"encoder", "scorer", "states for uae"}
+    assert set(record.models) == {"encoder", "labels for training", "states for uae"}
+
+
+def test_with_ranking_measures_alone_trained_and_untrained_rows_stand_in_one_table(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, scorer="lab:lfm2", encoder=str(parts.encoder()))
+    settings = {
+        f"uae-direct.{key.partition('.')[2]}": value for key, value in parts.QUICK.items() if "reward" not in key
+    }
+    trained, untrained = parts.run(card, tmp_path, ("uae-direct",), settings=settings).records
+    assert comparability(trained) == comparability(untrained)
+    assert configuration(trained)["labels for training"] == "lab:lfm2"
 
 
 def test_what_is_trained_elsewhere_is_trained_on_that_tasks_terms(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.metrics import Measure
 from uae_bench.options import checked
 from uae_bench.references import REFERENCES
-from uae_bench.result import ModelRef
+from uae_bench.result import TEACHER, ModelRef
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import System, parse_system
 from uae_bench.retrieval.component import Settings
@@ -188,7 +188,8 @@ class TaskPlan:
         models: Mapping[str, ModelRef],
         latency: Step | None = None,
     ) -> Row:
-        judges = tuple(self._judge(parse_lm(spec), run) for spec in self.setup.judges) if self._judged else ()
+        roles = self.setup.judges
+        judges = tuple(self._judge(parse_lm(spec), run) for spec in roles)
         evaluate = judging.evaluate_step(
             self.test, name, run, self.test_pools, self.measures, judges, self.setup.test.definition
         )
@@ -196,26 +197,11 @@ class TaskPlan:
         if trained:
             refs["encoder"] = ModelRef(spec=self.setup.encoder, identity=dict(encoder_identity(self.setup.encoder)))
         dtype = self.test.models.dtype
-        if trained and self.setup.scorer and not self._judged:
-            refs["scorer"] = _model_ref(parse_lm(self.setup.scorer), dtype)
-        refs |= {role: _model_ref(judge.spec, dtype) for role, judge in zip(self._judge_roles, judges, strict=True)}
+        refs |= {role: _model_ref(judge.spec, dtype) for role, judge in zip(roles.values(), judges, strict=True)}
+        measured = any("scorer" in role.split(" and ") for role in roles.values())
+        if not measured and any("labels" in step.needs for step in trained.values()):
+            refs[TEACHER] = _model_ref(parse_lm(self.setup.scorer), dtype)
         return Row(name, kind, seed, run, latency, evaluate, trained, judges, options, refs)
-
-    @property
-    def _judged(self) -> bool:
-        return any(measure.needs & judging.JUDGED_NEEDS for measure in self.measures)
-
-    @property
-    def _judge_roles(self) -> list[str]:
-        """What each judge is to this task, in the order of `Setup.judges`."""
-        if not self._judged:
-            return []
-        setup = self.setup
-        roles = []
-        for spec in setup.judges:
-            own = [role for role in ("scorer", "generator") if getattr(setup, role) == spec]
-            roles.append(" and ".join(own) or f"held-out {spec}")
-        return roles
 
     def _judge(self, spec: LmSpec, run: Step) -> Judge:
         """What a model does for a row: the scorer labels, the generator writes, a held-out one does both."""
