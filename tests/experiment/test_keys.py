@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from tests.experiment import parts
 from tests.task.parts import write_jsonl
 from uae_bench.experiment import Experiment
 from uae_bench.experiment.steps import Step
+from uae_bench.metrics import MEASURES, Family, Judged, Measure
+from uae_bench.records import Value
 from uae_bench.stages import STAGES
 from uae_bench.store import Json, digest_of
 
@@ -112,6 +116,22 @@ def test_a_system_s_name_is_in_a_key_as_it_was_typed(tmp_path: Path) -> None:
     for name in (f"dense:{folder}", f"dense:{folder.parent}/../{folder.parent.name}/{folder.name}"):
         row = parts.prepare(card, tmp_path / "store", (name,)).plans[0].rows[0]
         assert name in json.dumps(dict(row.run.config))
+
+
+def compute_words(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]:
+    yield from (Value(query, str(measure), 1.0) for measure in measures for query in judged.queries)
+
+
+WORDS = Family("mylab/Words", "a package's own", compute_words, needs=frozenset(), cutoff="none")
+
+
+def test_a_packages_measure_is_another_in_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MEASURES, "_table", {**MEASURES._targets(), "mylab/Words": f"{__name__}:WORDS"})
+    card = parts.write_task(tmp_path, **CARD)
+    before, without = (prints(card, measures=("AP", *more)) for more in (("mylab/Words",), ()))
+    monkeypatch.setattr(f"{__name__}.WORDS", replace(WORDS, version=2))
+    assert all(prints(card, measures=("AP", "mylab/Words"))[system] != before[system] for system in RETRIEVERS)
+    assert prints(card, measures=("AP",)) == without
 
 
 def test_rows_share_what_does_not_depend_on_them(tmp_path: Path) -> None:

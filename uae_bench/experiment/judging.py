@@ -15,7 +15,7 @@ from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.experiment.summary import summary
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
-from uae_bench.metrics import Judged, Measure
+from uae_bench.metrics import MEASURES, Judged, Measure
 from uae_bench.records import GenerationRecord, Run, Value
 from uae_bench.store import Artifact, Json, canonical_json
 from uae_bench.task.task import reading_order
@@ -137,6 +137,9 @@ def evaluate_step(
         "judges": [{"spec": judge.spec.text, "held out": judge.held_out} for judge in judges],
         **bench.scope,
     }
+    versions = {each.name: each.family.version for each in measures if not MEASURES.is_built_in(each.name)}
+    if versions:
+        config["versions of measures"] = dict(versions)
     needs = {"run": run, "pools": pools} | {role: step for judge in judges for role, step in judge.needs().items()}
     return Step("evaluate", f"evaluate {name} on {bench.label}", config, bench.facts, produce, needs)
 
