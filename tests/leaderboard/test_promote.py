@@ -128,6 +128,26 @@ def test_a_command_keeps_no_path_of_somebodys_disk(tmp_path: Path) -> None:
     assert "ada" not in "".join(path.read_text() for path in (tmp_path / "boards").rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("-r 'bm25>minilm'", "-r 'bm25>minilm'"),
+        ("--scorer hf:/home/ada/model", "--scorer hf:…/model"),
+        ("-r dense:/home/ada/enc/", "-r dense:…/enc"),
+        ("-r 'bm25>dense:/home/ada/enc>cross-encoder:/srv/ce@v1'", "-r 'bm25>dense:…/enc>cross-encoder:…/ce@v1'"),
+        ("-d/home/ada/data", "-d…/data"),
+        ("--scorer openai:model@http://host:8000/v1", "--scorer openai:model@http://host:8000/v1"),
+        ("--scorer hf:owner/name --data ./here/data", "--scorer hf:owner/name --data ./here/data"),
+        ("--name 'my run; $HOME' ''", "--name 'my run; $HOME' ''"),
+    ],
+)
+def test_a_published_command_is_the_command(tmp_path: Path, typed: str, shown: str) -> None:
+    folder = write_result(tmp_path / "run", AP, measured={"command": f"uae-bench run {typed}"})
+    add_results([folder], tmp_path / "boards")
+    (measured,) = (tmp_path / "boards" / "measured" / "toy").iterdir()
+    assert json.loads(measured.read_text())["command"] == f"uae-bench run {shown}"
+
+
 def test_two_results_of_one_row_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     for number in (1, 2):
         write_result(tmp_path / "runs" / str(number), AP, artifacts=evaluated(f"k{number}"))

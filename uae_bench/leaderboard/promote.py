@@ -181,12 +181,20 @@ def _same_configuration(one: ResultRecord, other: ResultRecord) -> bool:
     )
 
 
-_ABSOLUTE = re.compile(r"^([^/]*=)?/(?:.*/)?([^/]+)/?$")
-"""A path from the root, alone or behind `--option=` or `key=`, and its last part."""
+CUT = "…"
+_ABSOLUTE = re.compile(r"""(^(?:-[A-Za-z])?|[=:>"'])/(?!/)(?:[^/>"']*/)*([^/>"']+)/?""")
+"""A path from the root and its last part: a word alone, behind a short option, `--option=`, `key=` or `backend:`, or a
+step of a chain."""
 
 
 def _published(measured: Measurements) -> str:
     """Measurements as JSON, absolute paths of the command cut to their last part: they name somebody's disk."""
-    words = (_ABSOLUTE.sub(r"\1…/\2", word) for word in shlex.split(measured.command))
-    shown = measured.model_copy(update={"command": " ".join(shlex.quote(w) if " " in w else w for w in words)})
+    words = (_ABSOLUTE.sub(rf"\1{CUT}/\2", word) for word in shlex.split(measured.command))
+    shown = measured.model_copy(update={"command": " ".join(map(_quoted, words))})
     return json.dumps(shown.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell reads it; what stands for a cut path needs no quotes."""
+    plain = word.replace(CUT, "")
+    return word if plain and shlex.quote(plain) == plain else shlex.quote(word)
