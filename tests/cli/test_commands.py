@@ -110,6 +110,15 @@ def test_json_is_all_that_stands_on_stdout(tmp_path: Path) -> None:
     assert outcome.err == ""
 
 
+def test_what_is_undefined_is_null_in_json(tmp_path: Path) -> None:
+    command = ("run", "-t", parts.write_task(tmp_path), "-r", "random", "--json", *where(tmp_path))
+    found = json.loads(call(*command).out, parse_constant=pytest.fail)
+    assert {(one["p"], one["p_adjusted"]) for one in found["comparisons"]["tiny"]} == {(None, None)}
+    (stored,) = (tmp_path / "store" / "artifacts" / "compare").glob("*/comparisons.json")
+    json.loads(stored.read_text(), parse_constant=pytest.fail)
+    assert json.loads(call(*command).out) == found
+
+
 def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
     outcome = call("run", "-t", parts.write_task(tmp_path), "-r", "random", *where(tmp_path))
     assert outcome.code == 0

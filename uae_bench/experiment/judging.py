@@ -17,7 +17,7 @@ from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
 from uae_bench.metrics import MEASURES, Judged, Measure
 from uae_bench.records import GenerationRecord, Run, Value
-from uae_bench.store import Artifact, Json, canonical_json
+from uae_bench.store import Artifact, Json, canonical_json, finite
 from uae_bench.task.task import reading_order
 from uae_bench.utility import utilities
 
@@ -194,8 +194,8 @@ def compare_step(bench: Bench, evaluated: Mapping[str, Sequence[Step]], baseline
             "baseline": pipeline.compare(values, bench.documents, baseline=baseline),
             "pairs": pipeline.compare(values, bench.documents, baseline=None),
         }
-        rows = {name: [asdict(comparison) for comparison in comparisons] for name, comparisons in found.items()}
-        (folder / COMPARISONS).write_text(json.dumps(rows, indent=1, sort_keys=True))
+        rows = finite({name: [asdict(comparison) for comparison in comparisons] for name, comparisons in found.items()})
+        (folder / COMPARISONS).write_text(json.dumps(rows, indent=1, sort_keys=True, allow_nan=False))
         return {}
 
     needs = {f"{system} {place}": step for system, steps in evaluated.items() for place, step in enumerate(steps)}

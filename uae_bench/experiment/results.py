@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shlex
@@ -36,7 +37,7 @@ from uae_bench.result import (
     ResultRecord,
 )
 from uae_bench.significance import effective_clusters
-from uae_bench.store import Artifact, Json, explained, file_digest, lock, write_atomically
+from uae_bench.store import Artifact, Json, explained, file_digest, finite, lock, write_atomically
 from uae_bench.task.card import safe_name
 
 if TYPE_CHECKING:
@@ -81,13 +82,13 @@ class Results:
 
 
 def to_json(results: Results) -> str:
-    """Records and comparisons as one JSON document."""
+    """Records and comparisons as one JSON document; what is undefined is null."""
     content = {
         "records": [record.model_dump(mode="json") for record in results.records],
         "folders": [str(folder) for folder in results.folders],
         "comparisons": {task: [asdict(one) for one in found] for task, found in results.comparisons.items()},
     }
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return _pretty(finite(content))
 
 
 def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[ResultRecord, Path]:
@@ -285,7 +286,8 @@ def _latency(timed: Artifact) -> dict[str, Json]:
 
 def read_comparisons(artifact: Artifact) -> dict[str, tuple[Comparison, ...]]:
     """What the compare stage wrote: `baseline` and `pairs`."""
-    content = json.loads((artifact.folder / COMPARISONS).read_text(encoding="utf-8"))
+    text = (artifact.folder / COMPARISONS).read_text(encoding="utf-8")
+    content = json.loads(text, object_hook=lambda row: {key: math.nan if row[key] is None else row[key] for key in row})
     return {
         name: tuple(Comparison(**{**row, "interval": Interval(**row["interval"])}) for row in rows)
         for name, rows in content.items()
@@ -293,4 +295,4 @@ def read_comparisons(artifact: Artifact) -> dict[str, tuple[Comparison, ...]]:
 
 
 def _pretty(value: Json) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
