@@ -17,6 +17,7 @@ from tests.experiment.conftest import Finished
 from tests.task.parts import write_jsonl
 from uae_bench.errors import NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment
+from uae_bench.experiment.models import used_device
 from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.setup import Setup
 from uae_bench.leaderboard.shelf import comparability, configuration
@@ -90,6 +91,14 @@ def test_what_the_clock_decides_stands_beside_the_record(finished: Finished) -> 
     assert measured["queries_per_second"] > 0
     assert measured["host"]["processor"]
     assert "queries_per_second" not in (finished.folder("bm25") / "record.json").read_text()
+
+
+def test_a_row_names_the_device_that_auto_came_to(tmp_path: Path) -> None:
+    asked = {"tasks": (str(parts.write_task(tmp_path)),), "retrievers": ("bm25",)}
+    for out in ("runs", "all hits"):
+        experiment = Experiment.prepare(asked, store=tmp_path / "store", device="auto")
+        (folder,) = experiment.run(tmp_path / out).folders
+        assert json.loads((folder / "measured.json").read_text())["device"] == used_device("auto")
 
 
 def test_held_out_models_judge_under_their_own_names(finished: Finished) -> None:

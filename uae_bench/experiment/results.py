@@ -10,7 +10,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -258,8 +258,10 @@ def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner:
     """What clock and host decide: seconds per stage, latency, memory, versions, the command."""
     import resource
 
+    stages = {role: runner.measured(artifact) for role, artifact in artifacts.items()}
+    ran = [*stages.values(), *([runner.measured(timed)] if timed is not None else [])]
     return {
-        "stages": {role: runner.measured(artifact) for role, artifact in artifacts.items()},
+        "stages": stages,
         **(_latency(timed) if timed is not None else {}),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
         "host": {
@@ -270,9 +272,14 @@ def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner:
         },
         "python": platform.python_version(),
         "packages": {name: version(name) for name in MEASURED_PACKAGES},
-        "device": runner.device,
+        "device": _device([str(measured["device"]) for measured in ran if "device" in measured]) or runner.device,
         "command": shlex.join(["uae-bench", *sys.argv[1:]]) if Path(sys.argv[0]).name == "uae-bench" else "",
     }
+
+
+def _device(used: Sequence[str]) -> str:
+    """The accelerators that some stage ran on, else `cpu`; empty where no stage tells."""
+    return ", ".join(sorted({*used} - {"cpu"})) or ("cpu" if used else "")
 
 
 def _latency(timed: Artifact) -> dict[str, Json]:
