@@ -122,7 +122,7 @@ STAGES: Mapping[str, Stage] = {
     "evaluate": Stage(
         2,
         (
-            *("uae_bench.metrics", "uae_bench.significance", "uae_bench.experiment.summary"),
+            *("uae_bench.metrics", "uae_bench.significance", "uae_bench.summary", *_in("result", "MeasureResult")),
             *DEFINING,
             *_in("pipeline", "evaluate"),
             *_in("experiment.judging", "evaluate_step", "_judged_values", "_ties"),

@@ -12,12 +12,12 @@ from uae_bench import pipeline, runs
 from uae_bench.experiment.bench import COMPARISONS, FACTS, GENERATIONS, RUN, SUMMARY, UTILITIES, VALUES, Bench
 from uae_bench.experiment.retrieving import read_pools
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
-from uae_bench.experiment.summary import summary
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
-from uae_bench.metrics import MEASURES, Judged, Measure
+from uae_bench.metrics import MEASURES, Judged, Measure, answer_kinds
 from uae_bench.records import GenerationRecord, Run, Value
 from uae_bench.store import Artifact, Json, canonical_json, finite
+from uae_bench.summary import summary
 from uae_bench.task.task import reading_order
 from uae_bench.utility import utilities
 
@@ -128,7 +128,8 @@ def evaluate_step(
             values += _judged_values(judge, base, inputs, measures, definition)
         runs.write_values(values, folder / VALUES)
         (folder / FACTS).write_text(canonical_json(_ties(base.run, {measure.cutoff for measure in measures})))
-        (folder / SUMMARY).write_text(canonical_json(summary(values, bench.documents, bench.task.annotations)))
+        means = summary(values, bench.documents, answer_kinds(bench.task.annotations))
+        (folder / SUMMARY).write_text(canonical_json([mean.model_dump(mode="json") for mean in means]))
         return {}
 
     config: dict[str, Json] = {
