@@ -438,14 +438,14 @@ def test_the_python_call_takes_what_the_command_takes(tmp_path: Path) -> None:
         out=tmp_path / "runs", store=tmp_path / "store",
     )  # fmt: skip
     assert [(record.system, record.seed, record.queries) for record in results.records] == [
-        ("bm25", 3, 4),
+        ("bm25", 0, 4),
         ("random", 3, 4),
     ]
     assert results.records[0].settings["bm25"]["k1"] == 0.9
     alone = uae_bench.run(
         task=str(card), retrievers="random", seeds=3, measures="AP", out=tmp_path / "runs", store=tmp_path / "store"
     )
-    assert [(record.system, record.seed) for record in alone.records] == [("random", 3), ("bm25", 3)]
+    assert [(record.system, record.seed) for record in alone.records] == [("random", 3), ("bm25", 0)]
     assert [one.measure for one in alone.records[0].measures] == ["AP"]
     with pytest.raises(UsageError, match="no field 'retriever'"):
         uae_bench.run(task=str(card), retrievers=[], retriever="bm25")

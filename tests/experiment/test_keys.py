@@ -13,6 +13,7 @@ import pytest
 
 from tests.experiment import parts
 from tests.task.parts import write_jsonl
+from uae_bench import retrieval
 from uae_bench.experiment import Experiment
 from uae_bench.experiment.steps import Step
 from uae_bench.metrics import MEASURES, Family, Judged, Measure
@@ -73,6 +74,17 @@ def test_what_is_chosen_changes_the_rows_that_it_bears_on(
     card = parts.write_task(tmp_path, **CARD)
     before, after = prints(card), prints(card, **fields)
     assert {system for system in after if after[system] != before[system]} == changed
+
+
+def test_a_system_that_reads_no_seed_is_the_same_row_under_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {**retrieval.RETRIEVERS._targets(), "mylab/dice": "uae_bench.retrieval.chance:RANDOM"}
+    monkeypatch.setattr(retrieval.RETRIEVERS, "_table", table)
+    card = parts.write_task(tmp_path)
+    names = ("bm25", "oracle-evidence", "random", "mylab/dice", "bm25>minilm")
+    rows = {seed: parts.prepare(card, tmp_path / "store", names, seeds=(seed,)).plans[0].rows for seed in (0, 1)}
+    told = {row.system: (row.seed, fingerprint(row.evaluate)) for row in rows[0]}
+    changed = {row.system for row in rows[1] if (row.seed, fingerprint(row.evaluate)) != told[row.system]}
+    assert changed == {"random", "mylab/dice"}
 
 
 def test_the_cards_words_and_places_change_nothing(tmp_path: Path) -> None:

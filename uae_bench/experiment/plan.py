@@ -41,6 +41,9 @@ SEARCHED_BY = frozenset({"max_length", "index"})
 ANSWER_TOKENS = 64
 """How long an answer may grow; the references of the tasks at hand are nearly all shorter."""
 
+NO_SEED = 0
+"""The seed of a row that reads none, whatever seeds others are given: run with other ones, it is the same row."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
@@ -76,7 +79,7 @@ class TaskPlan:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """One row per system and seed; what nothing random touches has the first seed only.
+        """One row per system and seed; what reads none has one row. A row made elsewhere has the first as its own.
 
         Raises:
             NotPossible: a system needs answers or evidence that its training task does not have.
@@ -88,8 +91,8 @@ class TaskPlan:
             run = retrieving.import_step(self.test, imported, self.test_pools, self.setup.test.depth)
             rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
-            seeded = any(step.name in TRAINERS or step.name == "random" for step in system.steps)
-            rows += [self._system_row(system, seed) for seed in (self.setup.seeds if seeded else self.setup.seeds[:1])]
+            seeded = any(self._reads_seed(step.name) for step in system.steps)
+            rows += [self._system_row(system, seed) for seed in (self.setup.seeds if seeded else (NO_SEED,))]
         return tuple(rows)
 
     @cached_property
@@ -175,7 +178,7 @@ class TaskPlan:
         labels = self._pool_labels(parse_lm(self.setup.scorer)) if needs_labels else None
         terms = self.setup.test
         run = retrieving.reference_step(self.test, name, self.test_pools, terms.depth, labels, terms.definition)
-        return self._row(name, "reference", self.setup.seeds[0], run, {}, {}, {})
+        return self._row(name, "reference", NO_SEED, run, {}, {}, {})
 
     def _row(
         self,
@@ -300,7 +303,7 @@ class TaskPlan:
         Raises:
             BadInput: an option that the component does not have, or a value that it cannot take.
         """
-        model = DenseSettings if name in TRAINERS else RETRIEVERS[name].config
+        model = _settings_of(name)
         given = dict(terms.settings.get(name, {}))
         if name in TRAINERS:  # its prefixes are part of the model; how it is searched is the table's
             given = {key: value for key, value in terms.settings.get("dense", {}).items() if key in SEARCHED_BY}
@@ -309,9 +312,16 @@ class TaskPlan:
             raise UsageError(f"{name}.seed would give every seed the same row", hint="use --seeds 0,1,2")
         return checked(model, name, {**seeded, **given})
 
+    def _reads_seed(self, name: str) -> bool:
+        return name in TRAINERS or "seed" in _settings_of(name).model_fields
+
     def _share(self, key: tuple[object, ...], step: Step) -> Step:
         """The step that was first made under the key: rows share steps, and so the work behind them."""
         return self._shared.setdefault(key, step)
+
+
+def _settings_of(name: str) -> type[Settings]:
+    return DenseSettings if name in TRAINERS else RETRIEVERS[name].config
 
 
 def _weights(spec: str) -> str:
