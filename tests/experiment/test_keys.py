@@ -87,6 +87,19 @@ def test_a_system_that_reads_no_seed_is_the_same_row_under_any(tmp_path: Path, m
     assert changed == {"random", "mylab/dice"}
 
 
+def test_a_trainer_is_shown_every_passage_of_a_document_however_long(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, **CARD)
+    more = [{"id": f"Vell-{number}", "text": "one more", "document_id": "Vell"} for number in range(1200)]
+    write_jsonl(tmp_path / "more", more)
+    with (tmp_path / "data" / "passages.jsonl").open("a") as stream:
+        stream.write((tmp_path / "more").read_text())
+    plan = parts.prepare(card, tmp_path / "store", ("uae",), settings=parts.QUICK).plans[0]
+    (train,) = (row.train["uae"] for row in plan.rows if row.train)
+    depth = train.needs["candidates"].config["depth"]
+    assert isinstance(depth, int)
+    assert depth >= 1206
+
+
 def test_the_cards_words_and_places_change_nothing(tmp_path: Path) -> None:
     here = parts.write_task(tmp_path / "here", **CARD)
     there = parts.write_task(tmp_path / "there", **{**CARD, "title": "Another title"})

@@ -284,7 +284,7 @@ class TaskPlan:
         """The candidates that a trainer chooses from: what the untrained encoder ranks, as deep as the pool goes."""
         system, terms = parse_system(f"dense:{self.setup.encoder}"), self._terms(bench)
         pools = self._pools(bench)
-        depth = terms.depth if terms.pool == "corpus" else WHOLE_POOL
+        depth = terms.depth if terms.pool == "corpus" else len(bench.task.passages)  # the whole pool, however large
         found = retrieving.retrieval_steps(bench, system, pools, depth, self._defaults(system, terms), {})
         return self._share(("base", bench), found.run)
 
@@ -330,7 +330,3 @@ def _weights(spec: str) -> str:
 
 def _model_ref(spec: LmSpec, dtype: Dtype) -> ModelRef:
     return ModelRef(spec=spec.text, identity=dict(spec.identity(dtype)), family=spec.family())
-
-
-WHOLE_POOL = 1_000
-"""Deeper than any document's pool: a trainer sees every passage that was labelled."""
