@@ -21,6 +21,7 @@ from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
 from tests.task.parts import write_jsonl
 from uae_bench.cli import arguments, show
+from uae_bench.cli.outcome import console
 from uae_bench.experiment.request import Request
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
@@ -437,3 +438,8 @@ def test_ctrl_c_exits_130_with_the_command_that_goes_on(tmp_path: Path) -> None:
     assert out == ""
     assert "Traceback" not in err
     assert err.splitlines()[-1].strip() == "uae-bench " + " ".join(arguments)
+
+
+def test_a_name_between_colons_is_no_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    console(stderr=False).print("dense:apple:v1")
+    assert capsys.readouterr().out == "dense:apple:v1\n"
