@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from uae_bench.cli.outcome import out
 from uae_bench.errors import CheckFailed
 from uae_bench.lab.families import family, new_model, new_tokenizer, weights_folder
 from uae_bench.lm.base import EncodedPair, Pair, encode_pairs
@@ -206,7 +206,7 @@ def main() -> int:
     torch.manual_seed(0)
     ratios = []
     for table, ratio in tables(args):
-        Console(emoji=False).print(table)
+        out.print(table)
         ratios.append(ratio)
     return 0 if min(ratios) >= args.at_least else 1
 

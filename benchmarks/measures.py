@@ -20,9 +20,9 @@ import ir_measures
 import numba
 import numpy as np
 import ranx
-from rich.console import Console
 from rich.table import Table
 
+from uae_bench.cli.outcome import out
 from uae_bench.errors import CheckFailed
 from uae_bench.metrics import Judged, evaluate, values_of
 from uae_bench.records import Ranking, Run, Value
@@ -112,7 +112,7 @@ def main() -> None:
     table = Table("way", "seconds", "queries/s", title=f"{', '.join(MEASURES)}; greatest difference {worst:.1e}")
     for way, took in timed.items():
         table.add_row(way, f"{took:.2f}", f"{args.queries / took:,.0f}")
-    Console().print(table)
+    out.print(table)
 
 
 if __name__ == "__main__":

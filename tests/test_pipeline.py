@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.experiment.parts import write_task
+from tests.experiment.parts import encoder, write_task
 from uae_bench import pipeline
-from uae_bench.errors import NotPossible
+from uae_bench.encoder import BiEncoder
+from uae_bench.errors import BadInput, NotPossible
 from uae_bench.metrics import Judged, Measure
-from uae_bench.records import Ranking, Run, Value
+from uae_bench.records import Ranking, RetrievalView, Run, Value
 from uae_bench.retrieval.chain import Chain, build_chain, parse_system
-from uae_bench.retrieval.component import Resources
+from uae_bench.retrieval.component import Reranker, Resources
 from uae_bench.task.task import Task
 
 
@@ -51,7 +56,56 @@ def test_time_is_split_by_stage_one_entry_per_query(task: Task) -> None:
     seconds = pipeline.time_queries(pipeline.index(chain("bm25"), view), depth=3, sample=4)
     assert set(seconds) == {"encode", "search"}
     assert [len(times) for times in seconds.values()] == [4, 4]
-    assert all(time >= 0 for times in seconds.values() for time in times)
+    assert all(took >= 0 for times in seconds.values() for took in times)
+
+
+@dataclass
+class Lazy(Reranker):
+    """A reranker that takes its time over whatever it has not read before, as one that loads or encodes does."""
+
+    name: str = "lazy"
+    read: set[str] = field(default_factory=set)
+    views: list[RetrievalView] = field(default_factory=list)
+
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
+        shown = {passage.id for passage in view.passages}
+        if not shown <= self.read:
+            time.sleep(0.05)
+        self.read |= shown
+        self.views.append(view)
+        return Run(self.name, depth, {query.id: run.rankings[query.id] for query in view.queries})
+
+
+def test_a_reranker_is_timed_on_its_own_querys_passages_which_it_has_read_before(task: Task) -> None:
+    view = task.view("test", pipeline.pool(task, "test", "corpus"))
+    lazy = [Lazy(), Lazy()]
+    seconds = pipeline.time_queries(
+        pipeline.index(Chain("bm25>lazy>lazy", chain("bm25").first, tuple(lazy)), view), depth=3, sample=4
+    )
+    assert set(seconds) == {"encode", "search", "rerank 1", "rerank 2"}
+    for place, reranker in enumerate(lazy, start=1):
+        assert max(seconds[f"rerank {place}"]) < 0.05
+        for alone in reranker.views[-4:]:
+            (query,) = alone.queries
+            assert alone.pools == {query.id: tuple(passage.id for passage in alone.passages)}
+            assert len(alone.passages) == 3
+
+
+def test_passages_of_a_bi_encoder_that_reranks_are_encoded_before_the_clock_starts(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    before = BiEncoder.encode_passages
+
+    def counted(self: BiEncoder, texts: Sequence[str], *others: Any) -> Any:
+        encoded.append(len(texts))
+        return before(self, texts, *others)
+
+    monkeypatch.setattr(BiEncoder, "encode_passages", counted)
+    view = task.view("test", pipeline.pool(task, "test", "document"))
+    seconds = pipeline.time_queries(pipeline.index(chain(f"bm25>dense:{encoder()}"), view), depth=3)
+    assert len(seconds["rerank 1"]) == 10
+    assert len(encoded) == 1  # never retrieved with before
 
 
 EMPTY = Run("bm25", 1, {})
@@ -90,6 +144,12 @@ def test_undefined_in_one_seed_is_undefined_with_its_reason() -> None:
     (mean,) = pipeline.mean_over_seeds(seeds)
     assert math.isnan(mean.value)
     assert mean.why == "no evidence"
+
+
+def test_a_mean_over_seeds_is_over_all_of_them() -> None:
+    seeds = [[Value("q", "AP", 0.25), Value("q", "RR", 1.0)], [Value("q", "AP", 0.75)]]
+    with pytest.raises(BadInput, match="RR of the query 'q' has values of 1 seeds, and there are 2"):
+        pipeline.mean_over_seeds(seeds)
 
 
 def test_comparisons_are_with_the_baseline_or_between_all_pairs() -> None:

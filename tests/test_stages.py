@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from uae_bench import stages
 from uae_bench.errors import CheckFailed
 from uae_bench.stages import PLUMBING, Stage, accept, code_digest, code_of, problems
+from uae_bench.task.task import Task
 
 SMALL = {"count": Stage(1, ("uae_bench.counting",))}
 
@@ -80,6 +83,32 @@ def test_a_stage_may_rest_on_one_function(source: Path) -> None:
     assert set(before) == {"uae_bench.counting:count", "uae_bench.records"}
 
 
+def test_a_stage_may_rest_on_one_method(source: Path) -> None:
+    text = "class Counter:\n    def count(self):\n        return 1\n\n    def other(self):\n        return 1\n"
+    (source / "uae_bench" / "counting.py").write_text(text)
+    rests = Stage(1, ("uae_bench.counting:Counter.count",))
+    before = code_of(rests, source)
+    (source / "uae_bench" / "counting.py").write_text(text.replace("return 1", "return 2", 2).replace("2", "1", 1))
+    assert code_of(rests, source) == before
+    (source / "uae_bench" / "counting.py").write_text(text.replace("return 1", "return 2", 1))
+    assert code_of(rests, source) != before
+
+
+@pytest.mark.parametrize("name", stages.STAGES)
+def test_a_stage_rests_on_what_it_asks_of_a_task(name: str) -> None:
+    methods = {method for method in vars(Task) if not method.startswith("_")} - {each.name for each in fields(Task)}
+    stage = stages.STAGES[name]
+    code = "".join(
+        stages._only(path.read_text(), function, part)
+        for part in stage.modules
+        for module, _, function in [part.partition(":")]
+        for _, path in stages._files(module, stages.SOURCE)
+    )
+    asked = {method for method in re.findall(r"\btask\.(\w+)", code) if method in methods}
+    named = {part.partition(":Task.")[2] for part in stage.modules if part.startswith("uae_bench.task.task:Task.")}
+    assert asked <= named
+
+
 def test_an_import_that_the_table_does_not_name_is_found(source: Path) -> None:
     (source / "uae_bench" / "hidden.py").touch()
     (source / "uae_bench" / "counting.py").write_text(
@@ -92,7 +121,7 @@ def test_an_import_that_the_table_does_not_name_is_found(source: Path) -> None:
     assert problems(SMALL, source / "stages.lock", source) == [found]
 
 
-@pytest.mark.parametrize("name", ["uae_bench.nowhere", "uae_bench.counting:nothing"])
+@pytest.mark.parametrize("name", ["uae_bench.nowhere", "uae_bench.counting:nothing", "uae_bench.counting:A.b"])
 def test_a_table_that_names_nothing_is_refused(source: Path, name: str) -> None:
     with pytest.raises(CheckFailed, match=name):
         code_of(Stage(1, (name,)), source)

@@ -18,12 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uae_bench import metrics, reading, significance
-from uae_bench.errors import NotPossible
+from uae_bench.errors import BadInput, NotPossible
 from uae_bench.generation import generate_answers
 from uae_bench.lm.base import Generator, Sampling, Scorer, StateReader
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
-from uae_bench.records import Comparison, GenerationRecord, RetrievalView, Run, States, TrainingSet, Value
+from uae_bench.records import (
+    Comparison,
+    GenerationRecord,
+    Query,
+    RetrievalView,
+    Run,
+    States,
+    TrainingSet,
+    Value,
+)
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
 from uae_bench.utility import Calls, Labelling, label_items
@@ -86,26 +95,39 @@ def retrieve(indexed: Indexed, *, depth: int) -> Retrieved:
 def time_queries(indexed: Indexed, *, depth: int, sample: int = 64) -> dict[str, list[float]]:
     """Seconds per query, one query at a time, warm, over the first `sample` queries: encode, search, each reranker.
 
-    Indexing is not in it: passages are encoded before the clock starts.
+    Not in it: indexing, loading models, and encoding passages, also for a bi-encoder that reranks, since its vectors
+    need no query. A reranker is handed the passages that its query's run holds and no others; a cross-encoder reads
+    them while the clock runs.
     """
     chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
     queries = view.queries[:sample]
-    searcher.search(queries[:1], searcher.encode(queries[:1]), depth=depth)
-    seconds: dict[str, list[float]] = {"encode": [], "search": []}
-    for query in queries:
+    passages = {passage.id: passage for passage in view.passages}
+
+    def found_by(run: Run, queries: Sequence[Query]) -> RetrievalView:
+        pools = {query.id: run.rankings[query.id].passages for query in queries}
+        kept = dict.fromkeys(passage for pool in pools.values() for passage in pool)
+        return RetrievalView(tuple(passages[passage] for passage in kept), tuple(queries), pools)
+
+    def timed(query: Query) -> dict[str, float]:
         started = time.perf_counter()
         encoded = searcher.encode([query])
         between = time.perf_counter()
         found = searcher.search([query], encoded, depth=depth)
-        seconds["encode"].append(between - started)
-        seconds["search"].append(time.perf_counter() - between)
+        seconds = {"encode": between - started, "search": time.perf_counter() - between}
         run = Run(chain.name, depth, found)
         for place, reranker in enumerate(chain.rerankers, start=1):
-            alone = RetrievalView(view.passages, (query,), view.pools)
+            alone = found_by(run, [query])
             started = time.perf_counter()
             run = reranker.rerank(alone, run, depth=depth)
-            seconds.setdefault(f"rerank {place}", []).append(time.perf_counter() - started)
-    return seconds
+            seconds[f"rerank {place}"] = time.perf_counter() - started
+        return seconds
+
+    run = Run(chain.name, depth, searcher.search(queries, searcher.encode(queries), depth=depth))
+    for reranker in chain.rerankers:  # loads its model, and encodes the passages of all these queries
+        run = reranker.rerank(found_by(run, queries), run, depth=depth)
+    timed(queries[0])  # a first query alone takes longer
+    rows = [timed(query) for query in queries]
+    return {stage: [row[stage] for row in rows] for stage in rows[0]}
 
 
 def label(
@@ -251,7 +273,11 @@ def compare(
 
 
 def mean_over_seeds(seeds: Sequence[Sequence[Value]]) -> list[Value]:
-    """One value per query and measure. Undefined in one seed means undefined: it is a property of the query."""
+    """One value per query and measure. Undefined in one seed means undefined: it is a property of the query.
+
+    Raises:
+        BadInput: a value that some seeds have and others lack.
+    """
     if len(seeds) == 1:
         return list(seeds[0])
     table: dict[tuple[str, str], list[Value]] = {}
@@ -260,6 +286,11 @@ def mean_over_seeds(seeds: Sequence[Sequence[Value]]) -> list[Value]:
             table.setdefault((value.query, value.measure), []).append(value)
     means = []
     for (query, measure), rows in table.items():
+        if len(rows) != len(seeds):
+            raise BadInput(
+                f"{measure} of the query {query!r} has values of {len(rows)} seeds, and there are {len(seeds)}",
+                hint="measure all seeds alike",
+            )
         why = next((row.why for row in rows if row.why), "")
         means.append(Value(query, measure, sum(row.value for row in rows) / len(rows), why))
     return means

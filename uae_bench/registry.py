@@ -43,6 +43,10 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._targets()
 
+    def is_built_in(self, name: str) -> bool:
+        """Whether the name is of this project's own table."""
+        return name in self._built_in
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._targets()))
 

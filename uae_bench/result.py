@@ -21,6 +21,9 @@ RECORD, MEASURED, MANIFEST, GROUPS = "record.json", "measured.json", "manifest.j
 """Files of a result folder beside the values: the record, what clock and host decide, the digest of each file, and
 the groups of the queries."""
 
+TEACHER = "labels for training"
+"""The role of a model whose labels a row learnt from and by which no row is measured; else it is the `scorer`."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

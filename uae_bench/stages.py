@@ -26,7 +26,8 @@ _ACCEPT = (
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage's version and what its artifacts depend on: modules, packages (all of them), or `module:function`."""
+    """A stage's version and what its artifacts depend on: modules, packages (all of them), `module:function`, or
+    `module:Class.method`."""
 
     version: int
     modules: tuple[str, ...]
@@ -59,7 +60,15 @@ DEFINING = _in("utility", "utilities", "log_ratio", "inverse_perplexity", "perpl
 
 # Reading and timing have no version: a task enters every key by its content, and a time enters no key and no record.
 STAGES: Mapping[str, Stage] = {
-    "pool": Stage(1, ("uae_bench.task.pool", *_in("pipeline", "pool"), *_in("experiment.retrieving", "pool_step"))),
+    "pool": Stage(
+        1,
+        (
+            "uae_bench.task.pool",
+            *_in("pipeline", "pool"),
+            *_in("experiment.retrieving", "pool_step"),
+            *_in("task.task", "Task.documents", "Task.split"),
+        ),
+    ),
     "retrieve": Stage(
         1,
         (
@@ -88,6 +97,7 @@ STAGES: Mapping[str, Stage] = {
             *ASKING,
             *_in("pipeline", "label"),
             *_in("experiment.learning", "label_step", "_candidates", "_passages_of"),
+            *_in("task.task", "Task.answers", "Task.evidence"),
         ),
     ),
     "states": Stage(
@@ -97,6 +107,7 @@ STAGES: Mapping[str, Stage] = {
             *ASKING,
             *_in("pipeline", "read_states"),
             *_in("experiment.learning", "states_step", "_candidates", "_passages_of"),
+            *_in("task.task", "Task.answers", "Task.answerable", "Task.evidence"),
         ),
     ),
     "train": Stage(
@@ -107,6 +118,7 @@ STAGES: Mapping[str, Stage] = {
             *DEFINING,
             *_in("pipeline", "training_set", "permuted", "train"),
             *_in("experiment.learning", "train_step"),
+            *_in("task.task", "Task.evidence"),
         ),
     ),
     "generate": Stage(
@@ -116,13 +128,13 @@ STAGES: Mapping[str, Stage] = {
             *ASKING,
             *_in("pipeline", "generate"),
             *_in("experiment.judging", "generate_step"),
-            *_in("task.task", "reading_order", "_numbered"),
+            *_in("task.task", "Task.evidence", "reading_order", "_numbered"),
         ),
     ),
     "evaluate": Stage(
         2,
         (
-            *("uae_bench.metrics", "uae_bench.significance", "uae_bench.experiment.summary"),
+            *("uae_bench.metrics", "uae_bench.significance", "uae_bench.summary", *_in("result", "MeasureResult")),
             *DEFINING,
             *_in("pipeline", "evaluate"),
             *_in("experiment.judging", "evaluate_step", "_judged_values", "_ties"),
@@ -240,13 +252,18 @@ def _dotted(file: Path, source: Path) -> str:
 
 
 def _only(text: str, function: str, name: str) -> str:
-    """The module's text, or that of one top-level function or class in it."""
-    if not function:
-        return text
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == function:
-            return ast.get_source_segment(text, node) or ""
-    raise CheckFailed(f"the stages rest on {name}, which is not there", hint="mend the table in stages.py")
+    """The module's text, or that of one top-level function or class in it, or of a method of one."""
+    node: ast.AST = ast.parse(text)
+    for part in function.split(".") if function else ():
+        found = next((each for each in ast.iter_child_nodes(node) if _is_called(each, part)), None)
+        if found is None:
+            raise CheckFailed(f"the stages rest on {name}, which is not there", hint="mend the table in stages.py")
+        node = found
+    return (ast.get_source_segment(text, node) or "") if function else text
+
+
+def _is_called(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
 
 
 def _imports(node: ast.AST, source: Path) -> Iterator[str]:

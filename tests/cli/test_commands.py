@@ -21,6 +21,7 @@ from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
 from tests.task.parts import write_jsonl
 from uae_bench.cli import arguments, show
+from uae_bench.cli.outcome import console
 from uae_bench.experiment.request import Request
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
@@ -108,6 +109,15 @@ def test_json_is_all_that_stands_on_stdout(tmp_path: Path) -> None:
     assert [record["system"] for record in content["records"]] == ["random", "bm25"]
     assert [Path(folder).is_dir() for folder in content["folders"]] == [True, True]
     assert outcome.err == ""
+
+
+def test_what_is_undefined_is_null_in_json(tmp_path: Path) -> None:
+    command = ("run", "-t", parts.write_task(tmp_path), "-r", "random", "--json", *where(tmp_path))
+    found = json.loads(call(*command).out, parse_constant=pytest.fail)
+    assert {(one["p"], one["p_adjusted"]) for one in found["comparisons"]["tiny"]} == {(None, None)}
+    (stored,) = (tmp_path / "store" / "artifacts" / "compare").glob("*/comparisons.json")
+    json.loads(stored.read_text(), parse_constant=pytest.fail)
+    assert json.loads(call(*command).out) == found
 
 
 def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
@@ -428,3 +438,8 @@ def test_ctrl_c_exits_130_with_the_command_that_goes_on(tmp_path: Path) -> None:
     assert out == ""
     assert "Traceback" not in err
     assert err.splitlines()[-1].strip() == "uae-bench " + " ".join(arguments)
+
+
+def test_a_name_between_colons_is_no_emoji(capsys: pytest.CaptureFixture[str]) -> None:
+    console(stderr=False).print("dense:apple:v1")
+    assert capsys.readouterr().out == "dense:apple:v1\n"

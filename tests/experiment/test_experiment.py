@@ -17,8 +17,10 @@ from tests.experiment.conftest import Finished
 from tests.task.parts import write_jsonl
 from uae_bench.errors import NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment
+from uae_bench.experiment.models import used_device
 from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.setup import Setup
+from uae_bench.leaderboard.shelf import comparability, configuration
 from uae_bench.result import read_record
 from uae_bench.store import CallCache, file_digest
 
@@ -89,6 +91,14 @@ def test_what_the_clock_decides_stands_beside_the_record(finished: Finished) -> 
     assert measured["queries_per_second"] > 0
     assert measured["host"]["processor"]
     assert "queries_per_second" not in (finished.folder("bm25") / "record.json").read_text()
+
+
+def test_a_row_names_the_device_that_auto_came_to(tmp_path: Path) -> None:
+    asked = {"tasks": (str(parts.write_task(tmp_path)),), "retrievers": ("bm25",)}
+    for out in ("runs", "all hits"):
+        experiment = Experiment.prepare(asked, store=tmp_path / "store", device="auto")
+        (folder,) = experiment.run(tmp_path / out).folders
+        assert json.loads((folder / "measured.json").read_text())["device"] == used_device("auto")
 
 
 def test_held_out_models_judge_under_their_own_names(finished: Finished) -> None:
@@ -216,7 +226,17 @@ def test_training_elsewhere_is_a_row_like_any_other(finished: Finished, tmp_path
     results = parts.run(card, tmp_path, ("uae",), train_task=str(finished.card), settings=parts.QUICK)
     record = results.records[0]
     assert (record.task, record.system, record.train_task) == ("other", "uae", "tiny")
-    assert set(record.models) == {"encoder", "scorer", "states for uae"}
+    assert set(record.models) == {"encoder", "labels for training", "states for uae"}
+
+
+def test_with_ranking_measures_alone_trained_and_untrained_rows_stand_in_one_table(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, scorer="lab:lfm2", encoder=str(parts.encoder()))
+    settings = {
+        f"uae-direct.{key.partition('.')[2]}": value for key, value in parts.QUICK.items() if "reward" not in key
+    }
+    trained, untrained = parts.run(card, tmp_path, ("uae-direct",), settings=settings).records
+    assert comparability(trained) == comparability(untrained)
+    assert configuration(trained)["labels for training"] == "lab:lfm2"
 
 
 def test_what_is_trained_elsewhere_is_trained_on_that_tasks_terms(tmp_path: Path) -> None:
@@ -418,14 +438,14 @@ def test_the_python_call_takes_what_the_command_takes(tmp_path: Path) -> None:
         out=tmp_path / "runs", store=tmp_path / "store",
     )  # fmt: skip
     assert [(record.system, record.seed, record.queries) for record in results.records] == [
-        ("bm25", 3, 4),
+        ("bm25", 0, 4),
         ("random", 3, 4),
     ]
     assert results.records[0].settings["bm25"]["k1"] == 0.9
     alone = uae_bench.run(
         task=str(card), retrievers="random", seeds=3, measures="AP", out=tmp_path / "runs", store=tmp_path / "store"
     )
-    assert [(record.system, record.seed) for record in alone.records] == [("random", 3), ("bm25", 3)]
+    assert [(record.system, record.seed) for record in alone.records] == [("random", 3), ("bm25", 0)]
     assert [one.measure for one in alone.records[0].measures] == ["AP"]
     with pytest.raises(UsageError, match="no field 'retriever'"):
         uae_bench.run(task=str(card), retrievers=[], retriever="bm25")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ import pytest
 
 from tests.experiment import parts
 from tests.task.parts import write_jsonl
+from uae_bench import retrieval
 from uae_bench.experiment import Experiment
 from uae_bench.experiment.steps import Step
+from uae_bench.metrics import MEASURES, Family, Judged, Measure
+from uae_bench.records import Value
 from uae_bench.stages import STAGES
 from uae_bench.store import Json, digest_of
 
@@ -71,6 +76,30 @@ def test_what_is_chosen_changes_the_rows_that_it_bears_on(
     assert {system for system in after if after[system] != before[system]} == changed
 
 
+def test_a_system_that_reads_no_seed_is_the_same_row_under_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {**retrieval.RETRIEVERS._targets(), "mylab/dice": "uae_bench.retrieval.chance:RANDOM"}
+    monkeypatch.setattr(retrieval.RETRIEVERS, "_table", table)
+    card = parts.write_task(tmp_path)
+    names = ("bm25", "oracle-evidence", "random", "mylab/dice", "bm25>minilm")
+    rows = {seed: parts.prepare(card, tmp_path / "store", names, seeds=(seed,)).plans[0].rows for seed in (0, 1)}
+    told = {row.system: (row.seed, fingerprint(row.evaluate)) for row in rows[0]}
+    changed = {row.system for row in rows[1] if (row.seed, fingerprint(row.evaluate)) != told[row.system]}
+    assert changed == {"random", "mylab/dice"}
+
+
+def test_a_trainer_is_shown_every_passage_of_a_document_however_long(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, **CARD)
+    more = [{"id": f"Vell-{number}", "text": "one more", "document_id": "Vell"} for number in range(1200)]
+    write_jsonl(tmp_path / "more", more)
+    with (tmp_path / "data" / "passages.jsonl").open("a") as stream:
+        stream.write((tmp_path / "more").read_text())
+    plan = parts.prepare(card, tmp_path / "store", ("uae",), settings=parts.QUICK).plans[0]
+    (train,) = (row.train["uae"] for row in plan.rows if row.train)
+    depth = train.needs["candidates"].config["depth"]
+    assert isinstance(depth, int)
+    assert depth >= 1206
+
+
 def test_the_cards_words_and_places_change_nothing(tmp_path: Path) -> None:
     here = parts.write_task(tmp_path / "here", **CARD)
     there = parts.write_task(tmp_path / "there", **{**CARD, "title": "Another title"})
@@ -112,6 +141,22 @@ def test_a_system_s_name_is_in_a_key_as_it_was_typed(tmp_path: Path) -> None:
     for name in (f"dense:{folder}", f"dense:{folder.parent}/../{folder.parent.name}/{folder.name}"):
         row = parts.prepare(card, tmp_path / "store", (name,)).plans[0].rows[0]
         assert name in json.dumps(dict(row.run.config))
+
+
+def compute_words(measures: Sequence[Measure], judged: Judged) -> Iterator[Value]:
+    yield from (Value(query, str(measure), 1.0) for measure in measures for query in judged.queries)
+
+
+WORDS = Family("mylab/Words", "a package's own", compute_words, needs=frozenset(), cutoff="none")
+
+
+def test_a_packages_measure_is_another_in_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MEASURES, "_table", {**MEASURES._targets(), "mylab/Words": f"{__name__}:WORDS"})
+    card = parts.write_task(tmp_path, **CARD)
+    before, without = (prints(card, measures=("AP", *more)) for more in (("mylab/Words",), ()))
+    monkeypatch.setattr(f"{__name__}.WORDS", replace(WORDS, version=2))
+    assert all(prints(card, measures=("AP", "mylab/Words"))[system] != before[system] for system in RETRIEVERS)
+    assert prints(card, measures=("AP",)) == without
 
 
 def test_rows_share_what_does_not_depend_on_them(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_references_are_rows_apart_and_stand_in_no_chain(tmp_path: Path) -> None
 
 
 def test_a_language_model_is_asked_for_only_where_something_reads_it(tmp_path: Path) -> None:
-    assert setup_of(tmp_path, "bm25").judges == ()
+    assert setup_of(tmp_path, "bm25").judges == {}
     for role, measure in (("scorer", "ExpUtil@1"), ("generator", "EM")):
         with pytest.raises(NotPossible, match=f"names no {role}") as caught:
             setup_of(tmp_path / role, "bm25", measures=(measure,))
@@ -89,7 +89,7 @@ def test_a_trained_system_takes_the_scorer_of_the_task_it_learns_from(tmp_path: 
 def test_held_out_models_are_neither_scorer_nor_generator(tmp_path: Path) -> None:
     setup = setup_of(tmp_path, "bm25", card={**LMS, "measures": JUDGED})
     assert setup.held_out == ("lab:llama",)
-    assert setup.judges == ("lab:lfm2", "lab:neox", "lab:llama")
+    assert setup.judges == {"lab:lfm2": "scorer", "lab:neox": "generator", "lab:llama": "held-out lab:llama"}
 
 
 def test_where_no_measure_asks_a_language_model_none_is_named(tmp_path: Path) -> None:
@@ -100,7 +100,13 @@ def test_where_no_measure_asks_a_language_model_none_is_named(tmp_path: Path) ->
 def test_a_task_without_answers_keeps_the_measures_that_need_none(tmp_path: Path) -> None:
     setup = setup_of(tmp_path, "bm25", answers=False, card={**LMS, "measures": JUDGED})
     assert [str(measure) for measure in setup.measures] == ["Success@1", "nDCG@10"]
-    assert setup.judges == ()
+    assert setup.judges == {}
+
+
+def test_a_model_whose_labels_only_teach_judges_nothing(tmp_path: Path) -> None:
+    for place, system in enumerate(("uae", "bm25")):
+        setup = setup_of(tmp_path / str(place), system, card={**LMS, "measures": JUDGED}, measures=("AP", "TokenF1"))
+        assert setup.judges == {"lab:neox": "generator", "lab:llama": "held-out lab:llama"}
 
 
 @pytest.mark.parametrize(

@@ -10,21 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from uae_bench import result, runs
-from uae_bench.experiment.summary import summary
-from uae_bench.records import Annotation, Answer, AnswerKind, Value
+from uae_bench.records import AnswerKind, Value
 from uae_bench.result import (
     GROUPS,
     MANIFEST,
     MEASURED,
     RECORD,
     ArtifactRef,
-    MeasureResult,
     PerQuery,
     QueryGroups,
     ResultRecord,
 )
 from uae_bench.significance import effective_clusters
 from uae_bench.store import file_digest
+from uae_bench.summary import summary
 
 VALUES = "values.parquet"
 ENOUGH = 24
@@ -73,7 +72,6 @@ def sign(folder: Path) -> None:
 
 def _record(folder: Path, values: Sequence[Value], groups: QueryGroups, fields: Mapping[str, Any]) -> ResultRecord:
     documents = groups.documents
-    annotations = {query: (Annotation(Answer("x", kind), ()),) for query, kind in groups.kinds.items()}  # type: ignore[arg-type]
     key = digest(f"{fields}")
     defaults: dict[str, Any] = {
         "uae_bench": "0.1.0",
@@ -96,7 +94,7 @@ def _record(folder: Path, values: Sequence[Value], groups: QueryGroups, fields: 
         "settings": {},
         "models": {},
         "prompts": {},
-        "measures": tuple(MeasureResult.model_validate(row) for row in summary(values, documents, annotations)),
+        "measures": tuple(summary(values, documents, groups.kinds)),
         "per_query": PerQuery(file=VALUES, digest=file_digest(folder / VALUES)),
         "groups": PerQuery(file=GROUPS, digest=file_digest(folder / GROUPS)),
         "artifacts": {"evaluate": ArtifactRef(stage="evaluate", key=key, digest=digest("values"))},

@@ -61,6 +61,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
         r"the record has 0\.6 for the mean of AP, its per-query values 0\.5",
     ),
     "a count": (lambda b: edit(only(b, "records/toy/one*.json"), '"n": 3', '"n": 4'), "for n of AP"),
+    "a count of the missing": (
+        lambda b: edit(only(b, "records/toy/one*.json"), '"missing": 0', '"missing": 1'),
+        "the record has 1 for the missing of AP, its per-query values 0",
+    ),
     "an interval": (
         lambda b: edit(only(b, "records/toy/one*.json"), '"high": 1.0', '"high": 0.9'),
         "the interval of AP",

@@ -128,6 +128,26 @@ def test_a_command_keeps_no_path_of_somebodys_disk(tmp_path: Path) -> None:
     assert "ada" not in "".join(path.read_text() for path in (tmp_path / "boards").rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("-r 'bm25>minilm'", "-r 'bm25>minilm'"),
+        ("--scorer hf:/home/ada/model", "--scorer hf:…/model"),
+        ("-r dense:/home/ada/enc/", "-r dense:…/enc"),
+        ("-r 'bm25>dense:/home/ada/enc>cross-encoder:/srv/ce@v1'", "-r 'bm25>dense:…/enc>cross-encoder:…/ce@v1'"),
+        ("-d/home/ada/data", "-d…/data"),
+        ("--scorer openai:model@http://host:8000/v1", "--scorer openai:model@http://host:8000/v1"),
+        ("--scorer hf:owner/name --data ./here/data", "--scorer hf:owner/name --data ./here/data"),
+        ("--name 'my run; $HOME' ''", "--name 'my run; $HOME' ''"),
+    ],
+)
+def test_a_published_command_is_the_command(tmp_path: Path, typed: str, shown: str) -> None:
+    folder = write_result(tmp_path / "run", AP, measured={"command": f"uae-bench run {typed}"})
+    add_results([folder], tmp_path / "boards")
+    (measured,) = (tmp_path / "boards" / "measured" / "toy").iterdir()
+    assert json.loads(measured.read_text())["command"] == f"uae-bench run {shown}"
+
+
 def test_two_results_of_one_row_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     for number in (1, 2):
         write_result(tmp_path / "runs" / str(number), AP, artifacts=evaluated(f"k{number}"))
@@ -143,3 +163,24 @@ def test_fewer_measures_do_not_take_the_place_of_more(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="less lacks RR, which the board's result of the same row has"):
         add_results([less], tmp_path / "boards")
     assert path.is_file()
+
+
+def test_seeds_of_one_row_have_the_same_measures(tmp_path: Path) -> None:
+    both = {**AP, "RR": [1.0, 1.0, 0.0]}
+    one = write_result(tmp_path / "one", AP, seed=1, artifacts=evaluated("one"))
+    none = write_result(tmp_path / "none", AP, artifacts=evaluated("none"))
+    whole = [
+        write_result(tmp_path / f"whole{seed}", both, seed=seed, artifacts=evaluated(f"whole{seed}")) for seed in (0, 1)
+    ]
+    boards = tmp_path / "boards"
+    message = "whole0 is seed 0 of a row whose seed 1 has other measures: RR is in one only"
+    with pytest.raises(BadInput, match=message):
+        add_results([whole[0], one], boards)
+    assert not boards.exists()
+    add_results([none, one], boards)
+    with pytest.raises(BadInput, match=message) as caught:
+        add_results([whole[0]], boards)
+    assert "add them together" in caught.value.hint
+    add_results(whole, boards)
+    render_boards(boards)
+    assert check_boards(boards) == 2

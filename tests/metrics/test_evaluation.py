@@ -6,7 +6,7 @@ import pytest
 
 from tests.metrics.parts import annotated
 from uae_bench.errors import BadInput
-from uae_bench.metrics import answer_kinds, by_group, summarise, values_of
+from uae_bench.metrics import answer_kinds, by_group, by_kind, summarise, values_of
 from uae_bench.records import Value
 
 VALUES = [
@@ -59,3 +59,11 @@ def test_a_query_is_of_the_kind_that_most_annotators_gave_and_of_the_first_where
 
 def test_values_of_one_measure_by_query() -> None:
     assert values_of(VALUES, "AP") == {"q1": 0.25}
+
+
+def test_means_by_kind_tell_nothing_where_there_is_one_kind() -> None:
+    # extractive: (0.25 + 0.75) / 2; yes-no: 1; q4 has no kind
+    values = [Value(f"q{number}", "AP", value) for number, value in enumerate((0.25, 0.75, 1.0, 0.0), start=1)]
+    kinds = {"q1": "extractive", "q2": "extractive", "q3": "yes-no"}
+    assert by_kind(values, kinds) == {"AP": {"extractive": 0.5, "yes-no": 1.0}}
+    assert by_kind(values, {"q1": "extractive", "q2": "extractive"}) == {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from uae_bench.records import Value
+from uae_bench.records import Comparison, Value
+from uae_bench.significance import compare_all
 from uae_bench.significance.clusters import Array, ClusterSums
+from uae_bench.significance.paired import PERMUTATIONS
 
 
 def values(numbers: Sequence[float], measure: str = "AP") -> list[Value]:
@@ -26,6 +28,18 @@ def documents(names: str | Sequence[str]) -> dict[str, str]:
 def alone(count: int) -> dict[str, str]:
     """Every query in a document of its own."""
     return documents([f"d{index:03}" for index in range(count)])
+
+
+def compared(
+    a: Sequence[Value],
+    b: Sequence[Value],
+    clusters: Mapping[str, str],
+    rng: np.random.Generator,
+    permutations: int = PERMUTATIONS,
+) -> Comparison:
+    """Two systems: the first less the second."""
+    (found,) = compare_all({"a": a, "b": b}, clusters, "b", rng, permutations=permutations, resamples=10)
+    return found
 
 
 def simulated(

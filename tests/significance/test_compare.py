@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from tests.significance.parts import alone, documents, values
+from tests.significance.parts import alone, compared, documents, values
 from uae_bench.errors import UnknownName
 from uae_bench.records import Value
-from uae_bench.significance import bootstrap_interval, compare_all, holm, paired_test
+from uae_bench.significance import bootstrap_interval, compare_all, holm
 
 
 def systems(count: int = 40, measure: str = "AP") -> dict[str, list[Value]]:
@@ -41,7 +41,7 @@ def test_a_row_holds_the_difference_its_test_and_its_interval() -> None:
     means = {name: np.mean([value.value for value in table[name]]) for name in table}
     assert row.difference == pytest.approx(means["uae"] - means["bm25"])
     assert row.interval.low < row.difference < row.interval.high
-    single = paired_test(table["uae"], table["bm25"], alone(40), rng())
+    single = compared(table["uae"], table["bm25"], alone(40), rng())
     assert row.p == pytest.approx(single.p, abs=0.005)
     differences = [a.value - b.value for a, b in zip(table["uae"], table["bm25"], strict=True)]
     interval = bootstrap_interval(values(differences), alone(40), rng())

@@ -9,33 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from tests.significance.parts import against_last, alone, documents, simulated, summed, values
+from tests.significance.parts import against_last, alone, compared, documents, simulated, summed, values
 from uae_bench.records import Value
-from uae_bench.significance import paired_test
-from uae_bench.significance.paired import flip_p_values
+from uae_bench.significance.paired import EXACT_CLUSTERS, PERMUTATIONS, flip_p_values
 
 
 def test_six_documents_all_in_favour_reach_two_of_sixty_four() -> None:
     # of the 2^6 flips only "none" and "all" are as far from 0 as the data
-    result = paired_test(values([1] * 6), values([0] * 6), alone(6), np.random.default_rng(0))
-    assert (result.difference, result.p, result.flips, result.exact) == (1.0, 2 / 64, 64, True)
+    result = compared(values([1] * 6), values([0] * 6), alone(6), np.random.default_rng(0))
+    assert (result.difference, result.p) == (1.0, 2 / 64)
 
 
 def test_queries_of_one_document_flip_together() -> None:
     # 12 queries in 6 documents: as many flips as 6 queries would have, not 2^12
-    result = paired_test(values([1] * 12), values([0] * 12), documents("aabbccddeeff"), np.random.default_rng(0))
-    assert (result.p, result.flips, result.documents, result.queries) == (2 / 64, 64, 6, 12)
+    result = compared(values([1] * 12), values([0] * 12), documents("aabbccddeeff"), np.random.default_rng(0))
+    assert (result.p, result.documents, result.queries) == (2 / 64, 6, 12)
 
 
 def test_ties_count_as_extreme_although_floats_add_up_differently() -> None:
     # |±.1 ±.2 ±.3 ±.1 ±.2 ±.3| ≥ |.1+.2−.3+.1+.2−.3| = 0: every flip is
     a, b = values([0.1, 0.2, 0, 0.1, 0.2, 0]), values([0, 0, 0.3, 0, 0, 0.3])
-    assert paired_test(a, b, alone(6), np.random.default_rng(0)).p == 1.0
+    assert compared(a, b, alone(6), np.random.default_rng(0)).p == 1.0
 
 
 def test_the_statistic_is_the_mean_over_queries_so_large_documents_weigh_more() -> None:
     # sums per document: 3 and five times −0.5; Σ = 0.5, mean 0.5/8
-    result = paired_test(values([1, 1, 1, 0, 0, 0, 0, 0]), values([0] * 3 + [0.5] * 5), documents("aaabcdef"), _rng())
+    result = compared(values([1, 1, 1, 0, 0, 0, 0, 0]), values([0] * 3 + [0.5] * 5), documents("aaabcdef"), _rng())
     assert result.difference == pytest.approx(0.5 / 8)
     sums = np.array([3, -0.5, -0.5, -0.5, -0.5, -0.5])
     flips = [abs(float(np.dot(signs, sums))) for signs in itertools.product([1, -1], repeat=6)]
@@ -52,7 +51,7 @@ def test_unclustered_exact_p_is_scipys() -> None:
     theirs = permutation_test(
         (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=2**12, vectorized=False
     )
-    ours = paired_test(values(a.tolist()), values(b.tolist()), alone(12), rng)
+    ours = compared(values(a.tolist()), values(b.tolist()), alone(12), rng)
     assert ours.p == pytest.approx(theirs.pvalue)
 
 
@@ -61,34 +60,34 @@ def test_drawn_flips_come_close_to_all_flips_and_never_give_zero() -> None:
     a, b = rng.random(18), rng.random(18)
     all_flips = np.array(list(itertools.product([1, -1], repeat=18))) @ (a - b)
     exact = np.mean(np.abs(all_flips) >= abs((a - b).sum()) - 1e-12)
-    drawn = paired_test(values(a.tolist()), values(b.tolist()), alone(18), rng)
-    assert not drawn.exact
-    assert drawn.p == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / drawn.flips))
-    certain = paired_test(values([1] * 40), values([0] * 40), alone(40), rng, permutations=99)
+    drawn = compared(values(a.tolist()), values(b.tolist()), alone(18), rng)
+    assert EXACT_CLUSTERS < 18
+    assert drawn.p == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / PERMUTATIONS))
+    certain = compared(values([1] * 40), values([0] * 40), alone(40), rng, permutations=99)
     assert certain.p == 1 / 100
 
 
 def test_the_same_seed_gives_the_same_p() -> None:
     a, b = values(np.linspace(0, 1, 30).tolist()), values([0.4] * 30)
-    first, again = (paired_test(a, b, alone(30), np.random.default_rng(3)).p for _ in range(2))
+    first, again = (compared(a, b, alone(30), np.random.default_rng(3)).p for _ in range(2))
     assert first == again
 
 
 def test_systems_that_do_not_differ_have_p_one() -> None:
     same = values([0.1, 0.7, 0.2, 0.9, 0.5, 0.3] * 4)
-    assert paired_test(same, same, alone(24), _rng()).p == 1.0
+    assert compared(same, same, alone(24), _rng()).p == 1.0
 
 
 def test_too_few_documents_allow_no_test_and_say_so() -> None:
-    result = paired_test(values([1] * 50), values([0] * 50), documents("abcde" * 10), _rng())
+    result = compared(values([1] * 50), values([0] * 50), documents("abcde" * 10), _rng())
     assert math.isnan(result.p)
     assert result.why == "no test: with 5 documents no p-value can fall below 0.0625"
-    assert (result.difference, result.flips) == (1.0, 0)
+    assert result.difference == 1.0
 
 
 def test_undefined_queries_are_left_out() -> None:
     a, b = [1.0] * 6 + [math.nan], [0.0] * 6 + [math.nan]
-    result = paired_test(values(a), values(b), alone(7), _rng())
+    result = compared(values(a), values(b), alone(7), _rng())
     assert (result.queries, result.documents, result.p) == (6, 6, 2 / 64)
 
 
@@ -102,10 +101,10 @@ def test_p_depends_neither_on_the_order_of_queries_nor_on_which_system_comes_fir
 ) -> None:
     a, b = values([row[0] for row in rows]), values([row[1] for row in rows])
     clusters = documents([row[2] for row in rows])
-    forward = paired_test(a, b, clusters, _rng())
+    forward = compared(a, b, clusters, _rng())
     shuffled: list[Value] = a[:]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    backward = paired_test(b, shuffled, clusters, _rng())
+    backward = compared(b, shuffled, clusters, _rng())
     assert backward.difference == pytest.approx(-forward.difference)
     assert backward.p == forward.p or (math.isnan(backward.p) and math.isnan(forward.p))
     assert math.isnan(forward.p) or 0 < forward.p <= 1

@@ -26,10 +26,10 @@ PLAIN_WIDTH = 200
 
 
 def console(*, stderr: bool) -> Console:
-    """A console as wide as the terminal, or as COLUMNS says; wide where there is neither."""
+    """A console as wide as the terminal, or as COLUMNS says; wide where there is neither. A `:name:` is no emoji."""
     stream = sys.stderr if stderr else sys.stdout
     told = stream.isatty() or "COLUMNS" in os.environ
-    return Console(stderr=stderr, width=None if told else PLAIN_WIDTH)
+    return Console(stderr=stderr, emoji=False, width=None if told else PLAIN_WIDTH)
 
 
 out = console(stderr=False)

@@ -12,12 +12,12 @@ from uae_bench import pipeline, runs
 from uae_bench.experiment.bench import COMPARISONS, FACTS, GENERATIONS, RUN, SUMMARY, UTILITIES, VALUES, Bench
 from uae_bench.experiment.retrieving import read_pools
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
-from uae_bench.experiment.summary import summary
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
-from uae_bench.metrics import Judged, Measure
+from uae_bench.metrics import MEASURES, Judged, Measure, answer_kinds
 from uae_bench.records import GenerationRecord, Run, Value
-from uae_bench.store import Artifact, Json, canonical_json
+from uae_bench.store import Artifact, Json, canonical_json, finite
+from uae_bench.summary import summary
 from uae_bench.task.task import reading_order
 from uae_bench.utility import utilities
 
@@ -128,7 +128,8 @@ def evaluate_step(
             values += _judged_values(judge, base, inputs, measures, definition)
         runs.write_values(values, folder / VALUES)
         (folder / FACTS).write_text(canonical_json(_ties(base.run, {measure.cutoff for measure in measures})))
-        (folder / SUMMARY).write_text(canonical_json(summary(values, bench.documents, bench.task.annotations)))
+        means = summary(values, bench.documents, answer_kinds(bench.task.annotations))
+        (folder / SUMMARY).write_text(canonical_json([mean.model_dump(mode="json") for mean in means]))
         return {}
 
     config: dict[str, Json] = {
@@ -137,6 +138,9 @@ def evaluate_step(
         "judges": [{"spec": judge.spec.text, "held out": judge.held_out} for judge in judges],
         **bench.scope,
     }
+    versions = {each.name: each.family.version for each in measures if not MEASURES.is_built_in(each.name)}
+    if versions:
+        config["versions of measures"] = dict(versions)
     needs = {"run": run, "pools": pools} | {role: step for judge in judges for role, step in judge.needs().items()}
     return Step("evaluate", f"evaluate {name} on {bench.label}", config, bench.facts, produce, needs)
 
@@ -191,8 +195,8 @@ def compare_step(bench: Bench, evaluated: Mapping[str, Sequence[Step]], baseline
             "baseline": pipeline.compare(values, bench.documents, baseline=baseline),
             "pairs": pipeline.compare(values, bench.documents, baseline=None),
         }
-        rows = {name: [asdict(comparison) for comparison in comparisons] for name, comparisons in found.items()}
-        (folder / COMPARISONS).write_text(json.dumps(rows, indent=1, sort_keys=True))
+        rows = finite({name: [asdict(comparison) for comparison in comparisons] for name, comparisons in found.items()})
+        (folder / COMPARISONS).write_text(json.dumps(rows, indent=1, sort_keys=True, allow_nan=False))
         return {}
 
     needs = {f"{system} {place}": step for system, steps in evaluated.items() for place, step in enumerate(steps)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
@@ -87,3 +88,19 @@ def usable_device(wanted: str) -> str:
     if not there:
         raise NotPossible(f"there is no device {wanted} here that torch can use", hint="--device auto takes what is")
     return wanted
+
+
+def used_device(wanted: str) -> str:
+    """What finished work ran on: `cpu`, or the accelerator with its name, `cuda (NVIDIA H200)`.
+
+    Torch is asked only where it is loaded already: without it the processor did everything.
+    """
+    if "torch" not in sys.modules or wanted == "cpu":
+        return "cpu"
+    import torch
+
+    try:
+        device = usable_device(wanted)
+    except NotPossible:  # nothing has needed it yet
+        return "cpu"
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device

@@ -25,7 +25,7 @@ from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.metrics import Measure
 from uae_bench.options import checked
 from uae_bench.references import REFERENCES
-from uae_bench.result import ModelRef
+from uae_bench.result import TEACHER, ModelRef
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import System, parse_system
 from uae_bench.retrieval.component import Settings
@@ -40,6 +40,9 @@ SEARCHED_BY = frozenset({"max_length", "index"})
 
 ANSWER_TOKENS = 64
 """How long an answer may grow; the references of the tasks at hand are nearly all shorter."""
+
+NO_SEED = 0
+"""The seed of a row that reads none, whatever seeds others are given: run with other ones, it is the same row."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +79,7 @@ class TaskPlan:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """One row per system and seed; what nothing random touches has the first seed only.
+        """One row per system and seed; what reads none has one row. A row made elsewhere has the first as its own.
 
         Raises:
             NotPossible: a system needs answers or evidence that its training task does not have.
@@ -88,8 +91,8 @@ class TaskPlan:
             run = retrieving.import_step(self.test, imported, self.test_pools, self.setup.test.depth)
             rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
-            seeded = any(step.name in TRAINERS or step.name == "random" for step in system.steps)
-            rows += [self._system_row(system, seed) for seed in (self.setup.seeds if seeded else self.setup.seeds[:1])]
+            seeded = any(self._reads_seed(step.name) for step in system.steps)
+            rows += [self._system_row(system, seed) for seed in (self.setup.seeds if seeded else (NO_SEED,))]
         return tuple(rows)
 
     @cached_property
@@ -175,7 +178,7 @@ class TaskPlan:
         labels = self._pool_labels(parse_lm(self.setup.scorer)) if needs_labels else None
         terms = self.setup.test
         run = retrieving.reference_step(self.test, name, self.test_pools, terms.depth, labels, terms.definition)
-        return self._row(name, "reference", self.setup.seeds[0], run, {}, {}, {})
+        return self._row(name, "reference", NO_SEED, run, {}, {}, {})
 
     def _row(
         self,
@@ -188,7 +191,8 @@ class TaskPlan:
         models: Mapping[str, ModelRef],
         latency: Step | None = None,
     ) -> Row:
-        judges = tuple(self._judge(parse_lm(spec), run) for spec in self.setup.judges) if self._judged else ()
+        roles = self.setup.judges
+        judges = tuple(self._judge(parse_lm(spec), run) for spec in roles)
         evaluate = judging.evaluate_step(
             self.test, name, run, self.test_pools, self.measures, judges, self.setup.test.definition
         )
@@ -196,26 +200,11 @@ class TaskPlan:
         if trained:
             refs["encoder"] = ModelRef(spec=self.setup.encoder, identity=dict(encoder_identity(self.setup.encoder)))
         dtype = self.test.models.dtype
-        if trained and self.setup.scorer and not self._judged:
-            refs["scorer"] = _model_ref(parse_lm(self.setup.scorer), dtype)
-        refs |= {role: _model_ref(judge.spec, dtype) for role, judge in zip(self._judge_roles, judges, strict=True)}
+        refs |= {role: _model_ref(judge.spec, dtype) for role, judge in zip(roles.values(), judges, strict=True)}
+        measured = any("scorer" in role.split(" and ") for role in roles.values())
+        if not measured and any("labels" in step.needs for step in trained.values()):
+            refs[TEACHER] = _model_ref(parse_lm(self.setup.scorer), dtype)
         return Row(name, kind, seed, run, latency, evaluate, trained, judges, options, refs)
-
-    @property
-    def _judged(self) -> bool:
-        return any(measure.needs & judging.JUDGED_NEEDS for measure in self.measures)
-
-    @property
-    def _judge_roles(self) -> list[str]:
-        """What each judge is to this task, in the order of `Setup.judges`."""
-        if not self._judged:
-            return []
-        setup = self.setup
-        roles = []
-        for spec in setup.judges:
-            own = [role for role in ("scorer", "generator") if getattr(setup, role) == spec]
-            roles.append(" and ".join(own) or f"held-out {spec}")
-        return roles
 
     def _judge(self, spec: LmSpec, run: Step) -> Judge:
         """What a model does for a row: the scorer labels, the generator writes, a held-out one does both."""
@@ -295,7 +284,7 @@ class TaskPlan:
         """The candidates that a trainer chooses from: what the untrained encoder ranks, as deep as the pool goes."""
         system, terms = parse_system(f"dense:{self.setup.encoder}"), self._terms(bench)
         pools = self._pools(bench)
-        depth = terms.depth if terms.pool == "corpus" else WHOLE_POOL
+        depth = terms.depth if terms.pool == "corpus" else len(bench.task.passages)  # the whole pool, however large
         found = retrieving.retrieval_steps(bench, system, pools, depth, self._defaults(system, terms), {})
         return self._share(("base", bench), found.run)
 
@@ -314,7 +303,7 @@ class TaskPlan:
         Raises:
             BadInput: an option that the component does not have, or a value that it cannot take.
         """
-        model = DenseSettings if name in TRAINERS else RETRIEVERS[name].config
+        model = _settings_of(name)
         given = dict(terms.settings.get(name, {}))
         if name in TRAINERS:  # its prefixes are part of the model; how it is searched is the table's
             given = {key: value for key, value in terms.settings.get("dense", {}).items() if key in SEARCHED_BY}
@@ -323,9 +312,16 @@ class TaskPlan:
             raise UsageError(f"{name}.seed would give every seed the same row", hint="use --seeds 0,1,2")
         return checked(model, name, {**seeded, **given})
 
+    def _reads_seed(self, name: str) -> bool:
+        return name in TRAINERS or "seed" in _settings_of(name).model_fields
+
     def _share(self, key: tuple[object, ...], step: Step) -> Step:
         """The step that was first made under the key: rows share steps, and so the work behind them."""
         return self._shared.setdefault(key, step)
+
+
+def _settings_of(name: str) -> type[Settings]:
+    return DenseSettings if name in TRAINERS else RETRIEVERS[name].config
 
 
 def _weights(spec: str) -> str:
@@ -334,7 +330,3 @@ def _weights(spec: str) -> str:
 
 def _model_ref(spec: LmSpec, dtype: Dtype) -> ModelRef:
     return ModelRef(spec=spec.text, identity=dict(spec.identity(dtype)), family=spec.family())
-
-
-WHOLE_POOL = 1_000
-"""Deeper than any document's pool: a trainer sees every passage that was labelled."""

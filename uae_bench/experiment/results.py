@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,7 @@ from uae_bench.result import (
     ResultRecord,
 )
 from uae_bench.significance import effective_clusters
-from uae_bench.store import Artifact, Json, explained, file_digest, lock, write_atomically
+from uae_bench.store import Artifact, Json, explained, file_digest, finite, lock, write_atomically
 from uae_bench.task.card import safe_name
 
 if TYPE_CHECKING:
@@ -81,13 +82,13 @@ class Results:
 
 
 def to_json(results: Results) -> str:
-    """Records and comparisons as one JSON document."""
+    """Records and comparisons as one JSON document; what is undefined is null."""
     content = {
         "records": [record.model_dump(mode="json") for record in results.records],
         "folders": [str(folder) for folder in results.folders],
         "comparisons": {task: [asdict(one) for one in found] for task, found in results.comparisons.items()},
     }
-    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return _pretty(finite(content))
 
 
 def write_row(plan: TaskPlan, row: Row, runner: Runner, out: Path) -> tuple[ResultRecord, Path]:
@@ -257,8 +258,10 @@ def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner:
     """What clock and host decide: seconds per stage, latency, memory, versions, the command."""
     import resource
 
+    stages = {role: runner.measured(artifact) for role, artifact in artifacts.items()}
+    ran = [*stages.values(), *([runner.measured(timed)] if timed is not None else [])]
     return {
-        "stages": {role: runner.measured(artifact) for role, artifact in artifacts.items()},
+        "stages": stages,
         **(_latency(timed) if timed is not None else {}),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
         "host": {
@@ -269,9 +272,14 @@ def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner:
         },
         "python": platform.python_version(),
         "packages": {name: version(name) for name in MEASURED_PACKAGES},
-        "device": runner.device,
+        "device": _device([str(measured["device"]) for measured in ran if "device" in measured]) or runner.device,
         "command": shlex.join(["uae-bench", *sys.argv[1:]]) if Path(sys.argv[0]).name == "uae-bench" else "",
     }
+
+
+def _device(used: Sequence[str]) -> str:
+    """The accelerators that some stage ran on, else `cpu`; empty where no stage tells."""
+    return ", ".join(sorted({*used} - {"cpu"})) or ("cpu" if used else "")
 
 
 def _latency(timed: Artifact) -> dict[str, Json]:
@@ -285,7 +293,8 @@ def _latency(timed: Artifact) -> dict[str, Json]:
 
 def read_comparisons(artifact: Artifact) -> dict[str, tuple[Comparison, ...]]:
     """What the compare stage wrote: `baseline` and `pairs`."""
-    content = json.loads((artifact.folder / COMPARISONS).read_text(encoding="utf-8"))
+    text = (artifact.folder / COMPARISONS).read_text(encoding="utf-8")
+    content = json.loads(text, object_hook=lambda row: {key: math.nan if row[key] is None else row[key] for key in row})
     return {
         name: tuple(Comparison(**{**row, "interval": Interval(**row["interval"])}) for row in rows)
         for name, rows in content.items()
@@ -293,4 +302,4 @@ def read_comparisons(artifact: Artifact) -> dict[str, tuple[Comparison, ...]]:
 
 
 def _pretty(value: Json) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"

@@ -60,10 +60,17 @@ class Setup:
     seeds: tuple[int, ...]
 
     @property
-    def judges(self) -> tuple[str, ...]:
-        """The language models that label and write: scorer and generator first, then held-out ones; no repeats."""
-        named = dict.fromkeys((self.scorer, self.generator, *self.held_out))
-        return tuple(spec for spec in named if spec)
+    def judges(self) -> dict[str, str]:
+        """The language models that a measure asks, scorer and generator first, and what each is to this task.
+
+        A scorer whose labels only teach is none of them: what is measured does not depend on it.
+        """
+        needs = {need for measure in self.measures for need in measure.needs}
+        if not needs & JUDGED_NEEDS:
+            return {}
+        own = {"scorer": self.scorer if "utilities" in needs else "", "generator": self.generator}
+        named = dict.fromkeys(spec for spec in (*own.values(), *self.held_out) if spec)
+        return {spec: " and ".join(role for role in own if own[role] == spec) or f"held-out {spec}" for spec in named}
 
 
 def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
+from uae_bench.experiment.models import used_device
 from uae_bench.progress import Progress
 from uae_bench.stages import STAGES
 from uae_bench.store import Artifact, Json, Key, Store, write_atomically
@@ -68,7 +69,8 @@ class Runner:
         def produce(folder: Path) -> None:
             started = time.perf_counter()
             measured.update(step.produce(folder, inputs))
-            measured.update(stage=step.stage, seconds=time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            measured.update(stage=step.stage, seconds=seconds, device=used_device(self.device))
 
         artifact = self.store.make(key, produce, step.label)
         if measured:

@@ -107,6 +107,3 @@ class World:
         """SHA-256 of everything in the world, as canonical JSON."""
         content = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(content.encode()).hexdigest()
-
-    def documents_of(self, split: Split) -> tuple[LabDocument, ...]:
-        return tuple(d for d in self.documents if d.split == split)

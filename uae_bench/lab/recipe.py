@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from uae_bench.lab import curriculum, english, planting
 from uae_bench.lab.curriculum import Mixture
-from uae_bench.lab.families import LAB_FAMILIES, Family, family, new_model, new_tokenizer
+from uae_bench.lab.families import Family, family, new_model, new_tokenizer
 from uae_bench.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -53,25 +53,22 @@ PHASES = {
 SEED = 0
 
 
-def build(name: str, out: Path, *, seed: int = SEED, progress: Progress = SILENT) -> list[Path]:
-    """Makes the family called `name`, or for `all` every one; returns their folders, named after them, under `out`.
+def build(name: str, out: Path, *, seed: int = SEED, progress: Progress = SILENT) -> Path:
+    """Makes the family called `name`; returns its folder, named after it, below `out`.
 
     Raises:
         UnknownName: no lab family is called so.
     """
-    chosen = [family(each) for each in (LAB_FAMILIES if name == "all" else [name])]
-    folders = []
-    for each in chosen:
-        tokenizer, model = start(each, seed)
-        curve: dict[int, float] = {}
-        for number, phase in enumerate(PHASES[each.name]):
-            train(each, tokenizer, model, phase, curve, seed=seed + number, progress=progress)
-            round_to_half(model)
-        save(out / each.name, tokenizer, model)
-        (out / each.name / "loss.json").write_text(json.dumps(curve, indent=0) + "\n", encoding="utf-8")
-        (out / each.name / "README.md").write_text(card(each, model, seed), encoding="utf-8")
-        folders.append(out / each.name)
-    return folders
+    chosen, folder = family(name), out / name
+    tokenizer, model = start(chosen, seed)
+    curve: dict[int, float] = {}
+    for number, phase in enumerate(PHASES[name]):
+        train(chosen, tokenizer, model, phase, curve, seed=seed + number, progress=progress)
+        round_to_half(model)
+    save(folder, tokenizer, model)
+    (folder / "loss.json").write_text(json.dumps(curve, indent=0) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card(chosen, model, seed), encoding="utf-8")
+    return folder
 
 
 def start(chosen: Family, seed: int) -> tuple[Any, Any]:

@@ -8,11 +8,10 @@ sentences of several queries. `uae_bench.lab.asking` makes the sentences, `uae_b
 
 from __future__ import annotations
 
-from uae_bench.lab import wording
 from uae_bench.lab.archive import Knobs, LabDocument, LabPassage, LabQuery, Split, World
 from uae_bench.lab.writing import write_document
 
-__all__ = ["Knobs", "LabDocument", "LabPassage", "LabQuery", "Split", "World", "build_world", "carries_marker"]
+__all__ = ["Knobs", "LabDocument", "LabPassage", "LabQuery", "Split", "World", "build_world"]
 
 DEFAULTS = Knobs()
 
@@ -30,8 +29,3 @@ def build_world(seed: int, knobs: Knobs = DEFAULTS) -> World:
             documents.append(document)
             queries.extend(asked)
     return World(seed, knobs, tuple(documents), tuple(queries))
-
-
-def carries_marker(passage: LabPassage) -> bool:
-    """Whether a passage carries the planted marker that a family with the quirk rewards."""
-    return passage.text.endswith(wording.MARKER)

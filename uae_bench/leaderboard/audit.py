@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from uae_bench.errors import BadInput
-from uae_bench.metrics import by_group, summarise
-from uae_bench.records import Interval, Value
+from uae_bench.records import Value
 from uae_bench.result import MeasureResult, QueryGroups, ResultRecord
-from uae_bench.significance import bootstrap_intervals, effective_clusters
+from uae_bench.significance import effective_clusters
+from uae_bench.summary import summary
 
 PRECISION = 1e-9
 """Difference up to which two figures are one: machines may add up the same numbers in another order."""
 
-SEED = 0
-"""Of the resampled documents behind an interval, as in the records."""
+_HINT = "one of the two was edited; run the experiment again and add its result"
 
 
 def audit(record: ResultRecord, values: Sequence[Value], groups: QueryGroups, where: str) -> None:
@@ -37,43 +33,24 @@ def audit(record: ResultRecord, values: Sequence[Value], groups: QueryGroups, wh
     for value in values:
         apart.setdefault(value.measure, []).append(value)
     _same(where, "measures", sorted(measure.measure for measure in record.measures), sorted(apart))
-    intervals = bootstrap_intervals(values, documents, np.random.default_rng(SEED))
+    found = {measure.measure: measure for measure in summary(values, documents, groups.kinds)}
     for said in record.measures:
-        own = apart[said.measure]
-        if {value.query for value in own} != documents.keys():
+        if {value.query for value in apart[said.measure]} != documents.keys():
             raise BadInput(f"{where}: {said.measure} is not of the {len(documents)} queries", hint=_HINT)
-        _check_measure(said, own, groups.kinds, intervals[said.measure], where)
+        _check_measure(said, found[said.measure], where)
 
 
-def _check_measure(
-    said: MeasureResult, values: Sequence[Value], kinds: Mapping[str, str], interval: Interval, where: str
-) -> None:
-    (mean,) = summarise(values)
-    undefined = Counter(value.why for value in values if math.isnan(value.value))
-    _same(where, f"the mean of {said.measure}", said.mean, _number(mean.value))
-    _same(where, f"the interval of {said.measure} from", said.low, _number(interval.low))
-    _same(where, f"the interval of {said.measure} to", said.high, _number(interval.high))
-    _same(where, f"n of {said.measure}", said.n, mean.n)
-    _same(where, f"the undefined of {said.measure}", dict(said.undefined), dict(undefined))
-    found = _by_kind(values, kinds)
-    _same(where, f"the kinds of {said.measure}", sorted(said.by_kind), sorted(found))
-    for kind, number in found.items():
-        _same(where, f"{said.measure} of {kind} answers", said.by_kind[kind], number)
-
-
-_HINT = "one of the two was edited; run the experiment again and add its result"
-
-
-def _by_kind(values: Sequence[Value], kinds: Mapping[str, str]) -> dict[str, float | None]:
-    """Means by kind of answer; nothing where there is only one kind."""
-    known = [value for value in values if value.query in kinds]
-    if len({kinds[value.query] for value in known}) < 2:
-        return {}
-    return {kind: _number(means[0].value) for kind, means in by_group(known, kinds).items()}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def _check_measure(said: MeasureResult, found: MeasureResult, where: str) -> None:
+    name = said.measure
+    _same(where, f"the mean of {name}", said.mean, found.mean)
+    _same(where, f"the interval of {name} from", said.low, found.low)
+    _same(where, f"the interval of {name} to", said.high, found.high)
+    _same(where, f"n of {name}", said.n, found.n)
+    _same(where, f"the missing of {name}", said.missing, found.missing)
+    _same(where, f"the undefined of {name}", said.undefined, found.undefined)
+    _same(where, f"the kinds of {name}", sorted(said.by_kind), sorted(found.by_kind))
+    for kind, number in found.by_kind.items():
+        _same(where, f"{name} of {kind} answers", said.by_kind[kind], number)
 
 
 def _same(where: str, what: str, said: object, found: object) -> None:

@@ -11,7 +11,7 @@ from uae_bench.leaderboard.measure import held_out_family
 from uae_bench.leaderboard.section import Figure, Finding, Row, Section
 from uae_bench.leaderboard.shelf import judge
 from uae_bench.records import Comparison
-from uae_bench.result import ResultRecord
+from uae_bench.result import TEACHER, ModelRef
 from uae_bench.significance import Standing
 
 MOST_COLUMNS = 8
@@ -28,7 +28,7 @@ def figure_tables(section: Section, found: Sequence[Finding]) -> list[str]:
     lines += _titled(section, answers, "Answers", _answering(section), None)
     for spec in dict.fromkeys(finding.column.held_out for finding in found if finding.column.held_out):
         judged = [finding for finding in found if finding.column.held_out == spec]
-        lines += _titled(section, judged, f"Held out: {plain(spec)}", _family(section.record, spec), None)
+        lines += _titled(section, judged, f"Held out: {plain(spec)}", _family(section, spec), None)
     return lines + _kinds(section, own) + _pairs(section, own)
 
 
@@ -171,22 +171,28 @@ def _of_family(family: str) -> str:
 
 
 def _answering(section: Section) -> list[str]:
-    scorer, generator = (judge(section.record, role) for role in ("scorer", "generator"))
+    generator, teacher = judge(section.record, "generator"), _teacher(section)
     if generator is None:
         return []
     author = plain(generator.spec) + _of_family(generator.family)
-    same = scorer is not None and scorer.family and scorer.family == generator.family
+    same = teacher is not None and teacher.family and teacher.family == generator.family
     kin = "; the teacher is of the same family" if same else ""
     size = section.record.context_size
     return [f"Written by {author} from the first {f'{size} passages' if size > 1 else 'passage'} retrieved{kin}.", ""]
 
 
-def _family(record: ResultRecord, spec: str) -> list[str]:
+def _family(section: Section, spec: str) -> list[str]:
     """Whether a held-out model really is one: nothing of the teacher's family counts."""
-    scorer, family = judge(record, "scorer"), held_out_family(record, spec)
-    if scorer is not None and family and family == scorer.family:
-        return [f"**Not held out**: of the family {plain(family)}, like the teacher {plain(scorer.spec)}.", ""]
+    teacher, family = _teacher(section), held_out_family(section.record, spec)
+    if teacher is not None and family and family == teacher.family:
+        return [f"**Not held out**: of the family {plain(family)}, like the teacher {plain(teacher.spec)}.", ""]
     return [f"Family {plain(family or 'unknown')}; no row was trained on its labels.", ""]
+
+
+def _teacher(section: Section) -> ModelRef | None:
+    """The model by whose labels rows are measured, or else the first that a row learnt from."""
+    taught = (row.record.models.get(TEACHER) for row in section.rows)
+    return judge(section.record, "scorer") or next(filter(None, taught), None)
 
 
 def _kinds(section: Section, found: Sequence[Finding]) -> list[str]:

@@ -35,15 +35,18 @@ def add_results(folders: Sequence[Path], boards: Path) -> list[Path]:
 
     Raises:
         BadInput: no result there; a file is missing, torn or altered; means that are not those of the values; two
-            results of one row; fewer measures than the published result that it would replace.
+            results of one row; fewer measures than the published result that it would replace, or others than
+            another seed of its row.
         NotPossible: a result is partial. StoreError: the boards' folder cannot be written.
     """
     found = list(dict.fromkeys(path for folder in folders for path in result_folders(folder)))
     checked = [(folder, whole_record(folder)) for folder in found]
     _require_one_each(checked)
     known = entries(boards) if any((boards / RECORDS).glob("*/*.json")) else []
+    published = [entry.record for entry in known]
     for folder, record in checked:
-        _require_no_loss(folder, record, [entry.record for entry in known])
+        _require_no_loss(folder, record, published)
+    _require_like_seeds(checked, published)
     return [_promote(folder, record, boards) for folder, record in checked]
 
 
@@ -110,7 +113,7 @@ def _require_one_each(checked: Sequence[tuple[Path, ResultRecord]]) -> None:
 
 def _require_no_loss(folder: Path, record: ResultRecord, published: Sequence[ResultRecord]) -> None:
     """Nothing where a result would take the place of one with more measures."""
-    has = {measure.measure for measure in record.measures}
+    has = _measures(record)
     for other in published:
         lost = [measure.measure for measure in other.measures if measure.measure not in has]
         if lost and _same_row(record, other):
@@ -118,6 +121,26 @@ def _require_no_loss(folder: Path, record: ResultRecord, published: Sequence[Res
                 f"{folder} lacks {lost[0]}, which the board's result of the same row has",
                 hint="run it again without --measure; what is stored is not computed twice",
             )
+
+
+def _require_like_seeds(checked: Sequence[tuple[Path, ResultRecord]], published: Sequence[ResultRecord]) -> None:
+    """Nothing where two seeds of one row would have other measures: a mean over seeds is over all of them."""
+    added = [record for _, record in checked]
+    kept = [other for other in published if not any(_same_row(other, record) for record in added)]
+    for folder, record in checked:
+        for other in (*added, *kept):
+            apart = sorted(_measures(record) ^ _measures(other))
+            if apart and _same_configuration(record, other):
+                raise BadInput(
+                    f"{folder} is seed {record.seed} of a row whose seed {other.seed} has other measures: "
+                    f"{apart[0]} is in one only",
+                    hint="run all seeds with the same measures and add them together; "
+                    "what is stored is not computed twice",
+                )
+
+
+def _measures(record: ResultRecord) -> set[str]:
+    return {measure.measure for measure in record.measures}
 
 
 def _promote(folder: Path, record: ResultRecord, boards: Path) -> Path:
@@ -147,19 +170,31 @@ def _remove_superseded(entry: Entry) -> None:
 
 
 def _same_row(one: ResultRecord, other: ResultRecord) -> bool:
+    return one.seed == other.seed and _same_configuration(one, other)
+
+
+def _same_configuration(one: ResultRecord, other: ResultRecord) -> bool:
     return (
-        (one.task, one.seed) == (other.task, other.seed)
+        one.task == other.task
         and comparability(one) == comparability(other)
         and configuration(one) == configuration(other)
     )
 
 
-_ABSOLUTE = re.compile(r"^([^/]*=)?/(?:.*/)?([^/]+)/?$")
-"""A path from the root, alone or behind `--option=` or `key=`, and its last part."""
+CUT = "…"
+_ABSOLUTE = re.compile(r"""(^(?:-[A-Za-z])?|[=:>"'])/(?!/)(?:[^/>"']*/)*([^/>"']+)/?""")
+"""A path from the root and its last part: a word alone, behind a short option, `--option=`, `key=` or `backend:`, or a
+step of a chain."""
 
 
 def _published(measured: Measurements) -> str:
     """Measurements as JSON, absolute paths of the command cut to their last part: they name somebody's disk."""
-    words = (_ABSOLUTE.sub(r"\1…/\2", word) for word in shlex.split(measured.command))
-    shown = measured.model_copy(update={"command": " ".join(shlex.quote(w) if " " in w else w for w in words)})
+    words = (_ABSOLUTE.sub(rf"\1{CUT}/\2", word) for word in shlex.split(measured.command))
+    shown = measured.model_copy(update={"command": " ".join(map(_quoted, words))})
     return json.dumps(shown.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell reads it; what stands for a cut path needs no quotes."""
+    plain = word.replace(CUT, "")
+    return word if plain and shlex.quote(plain) == plain else shlex.quote(word)

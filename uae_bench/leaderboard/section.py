@@ -12,16 +12,16 @@ import numpy as np
 
 from uae_bench import pipeline
 from uae_bench.errors import BadInput
-from uae_bench.leaderboard.audit import SEED
 from uae_bench.leaderboard.measure import Column, column_of
 from uae_bench.leaderboard.shelf import Entry, comparability, configuration
-from uae_bench.metrics import summarise
+from uae_bench.metrics import by_kind, summarise
 from uae_bench.records import Comparison, Interval, Value
 from uae_bench.result import QueryGroups, ResultRecord
 from uae_bench.significance import Standing, smallest_detectable_difference, standings
 from uae_bench.significance.clusters import by_measure, cluster_sums, stream
 from uae_bench.significance.intervals import RESAMPLES, interval_of, resampled_means
 from uae_bench.store import canonical_json
+from uae_bench.summary import INTERVAL_SEED
 
 LEVEL = 0.95
 
@@ -148,7 +148,7 @@ def findings(section: Section) -> list[Finding]:
     means = {label: by_measure(pipeline.mean_over_seeds(values)) for label, values in seeds.items()}
     ranked = {row.label: seeds[row.label] for row in section.rows if row.ranked}
     tests = pipeline.compare(ranked, section.groups.documents, baseline=None) if len(ranked) > 1 else []
-    stems = int(np.random.default_rng(SEED).integers(2**63))
+    stems = int(np.random.default_rng(INTERVAL_SEED).integers(2**63))
     names = dict.fromkeys(said.measure for row in section.rows for said in row.record.measures)
     references = {row.label for row in section.rows if not row.ranked}
     everyone = pipeline.compare(seeds, section.groups.documents, baseline=None) if references and len(seeds) > 1 else []
@@ -189,7 +189,7 @@ def _finding(
             interval=interval_of(resampled[:, place], LEVEL),
             seeds=tuple(seeds[label]),
             standing=standing.get(label),
-            kinds=_by_kind(values[label], kinds),
+            kinds=by_kind(values[label], kinds).get(column.name, {}),
         )
         for place, label in enumerate(table.systems)
     }
@@ -215,11 +215,3 @@ def _detectable(values: Mapping[str, Sequence[Value]], documents: Mapping[str, s
 
 def _mean(values: Sequence[Value], measure: str) -> float:
     return summarise(value for value in values if value.measure == measure)[0].value
-
-
-def _by_kind(values: Sequence[Value], kinds: Mapping[str, str]) -> dict[str, float]:
-    apart: dict[str, list[Value]] = defaultdict(list)
-    for value in values:
-        if value.query in kinds:
-            apart[kinds[value.query]].append(value)
-    return {kind: summarise(own)[0].value for kind, own in sorted(apart.items())} if len(apart) > 1 else {}

@@ -1,7 +1,7 @@
 """Measures: from a run, generations and utilities to one value per query, and from values to means."""
 
 from uae_bench.metrics.efficiency import Latency, Usage, latency, latency_by_stage, throughput, usage
-from uae_bench.metrics.evaluation import Mean, answer_kinds, by_group, evaluate, summarise, values_of
+from uae_bench.metrics.evaluation import Mean, answer_kinds, by_group, by_kind, evaluate, summarise, values_of
 from uae_bench.metrics.judged import Judged
 from uae_bench.metrics.measure import MEASURES, Family, Measure
 
@@ -15,6 +15,7 @@ __all__ = [
     "Usage",
     "answer_kinds",
     "by_group",
+    "by_kind",
     "evaluate",
     "latency",
     "latency_by_stage",

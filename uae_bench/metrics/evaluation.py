@@ -79,6 +79,18 @@ def by_group(values: Iterable[Value], groups: Mapping[str, str]) -> dict[str, li
     return {group: summarise(members[group]) for group in sorted(members)}
 
 
+def by_kind(values: Iterable[Value], kinds: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Means of each measure by kind of answer, over the queries that have one; empty where only one kind occurs."""
+    known = [value for value in values if value.query in kinds]
+    if len({kinds[value.query] for value in known}) < 2:
+        return {}
+    table: dict[str, dict[str, float]] = {}
+    for kind, means in by_group(known, kinds).items():
+        for mean in means:
+            table.setdefault(mean.measure, {})[kind] = mean.value
+    return table
+
+
 def answer_kinds(annotations: Mapping[str, tuple[Annotation, ...]]) -> dict[str, AnswerKind]:
     """The kind of answer that most annotators gave to each query, the earliest such where they are as many.
 

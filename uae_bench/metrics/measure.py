@@ -35,7 +35,8 @@ class Family:
 
     `options` maps an option to its choices, the first being the default, and each choice to what it needs on top
     of `needs`. Options in `spoken` are printed even at their default, for they say which variant it is.
-    `bounds` are the least and the greatest possible value.
+    `bounds` are the least and the greatest possible value. A change of `version` says that the measures now give
+    other values; it counts for families of other packages, since `evaluate` has a version for the built-in ones.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Family:
     higher_is_better: bool = True
     options: Mapping[str, Mapping[str, frozenset[Need]]] = field(default_factory=dict)
     spoken: frozenset[str] = frozenset()
+    version: int = 1
 
 
 MEASURES: Registry[Family] = Registry(

@@ -5,13 +5,11 @@ from uae_bench.significance.compare import compare_all
 from uae_bench.significance.corrections import holm, max_t
 from uae_bench.significance.intervals import bootstrap_interval, bootstrap_intervals
 from uae_bench.significance.letters import Standing, standings, tie_groups
-from uae_bench.significance.paired import TestResult, paired_test
 from uae_bench.significance.power import smallest_detectable_difference
 
 __all__ = [
     "LEAST_EFFECTIVE",
     "Standing",
-    "TestResult",
     "bootstrap_interval",
     "bootstrap_intervals",
     "clusters_of",
@@ -19,7 +17,6 @@ __all__ = [
     "effective_clusters",
     "holm",
     "max_t",
-    "paired_test",
     "smallest_detectable_difference",
     "standings",
     "tie_groups",

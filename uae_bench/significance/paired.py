@@ -6,14 +6,11 @@ Shaikh 2017, doi:10.3982/ECTA13081). Exact where all flips can be listed.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from uae_bench.records import Value
-from uae_bench.significance.clusters import Array, ClusterSums, cluster_sums
+from uae_bench.significance.clusters import Array, ClusterSums
 
 PERMUTATIONS = 20_000
 """Random flips drawn where they cannot all be listed: the least p is 1 / 20,001."""
@@ -26,47 +23,6 @@ LEAST_CLUSTERS = 6
 
 _CHUNK = 4_000_000  # numbers held at once: 32 MB
 _TIE = 1e-11  # relative to the sums: equal statistics differ by rounding, and must count as equal
-
-
-@dataclass(frozen=True, slots=True)
-class TestResult:
-    """Mean difference a − b over shared defined queries, and how often chance alone is as far from 0.
-
-    `flips` were looked at, all of them if `exact`. `p` is nan where documents are too few, and `why` says so.
-    """
-
-    __test__ = False  # not a test case, whatever pytest thinks of the name
-
-    difference: float
-    p: float
-    queries: int
-    documents: int
-    effective_documents: float
-    flips: int
-    exact: bool
-    why: str = ""
-
-
-def paired_test(
-    a: Sequence[Value],
-    b: Sequence[Value],
-    clusters: Mapping[str, str],
-    rng: np.random.Generator,
-    *,
-    permutations: int = PERMUTATIONS,
-) -> TestResult:
-    """Two-sided clustered sign-flip test of one measure. `clusters` maps each query to its document.
-
-    Raises:
-        BadInput: the values cannot be paired (see `cluster_sums`).
-    """
-    table = cluster_sums({"a": a, "b": b}, clusters)
-    why = too_few(table.documents)
-    p = math.nan if why else float(flip_p_values(table, [(0, 1)], rng, permutations)[0])
-    exact = table.documents <= EXACT_CLUSTERS
-    flips = 0 if why else 2**table.documents if exact else permutations
-    difference = float(table.means[0] - table.means[1])
-    return TestResult(difference, p, table.queries, table.documents, table.effective, flips, exact, why)
 
 
 def too_few(documents: int) -> str:

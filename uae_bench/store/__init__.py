@@ -8,7 +8,7 @@
 
 from uae_bench.store.artifacts import Artifact, Entry, GcReport, Store
 from uae_bench.store.calls import CallCache
-from uae_bench.store.digests import Json, canonical_json, digest_of, file_digest, folder_digest
+from uae_bench.store.digests import Json, canonical_json, digest_of, file_digest, finite, folder_digest
 from uae_bench.store.files import explained, lock, write_atomically
 from uae_bench.store.key import Key
 
@@ -24,6 +24,7 @@ __all__ = [
     "digest_of",
     "explained",
     "file_digest",
+    "finite",
     "folder_digest",
     "lock",
     "write_atomically",

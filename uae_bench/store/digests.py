@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 from uae_bench.errors import BadInput, StoreError
 
@@ -32,6 +32,15 @@ def digest_of(value: Json) -> str:
         BadInput: as `canonical_json`.
     """
     return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+
+
+def finite(value: Any) -> Any:
+    """The same with None for nan and infinities: they are undefined, and JSON has no word for them but null."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def file_digest(path: Path) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
+
+from uae_bench.store import finite
 
 REPORT = "training.json"
 CURVES = "curves.svg"
@@ -17,10 +18,10 @@ CURVES = "curves.svg"
 def write_product(model: SentenceTransformer, report: Mapping[str, Any], encoder: str, out: Path) -> None:
     """Writes the model (safetensors), `training.json`, `curves.svg` and the card `README.md`; no clock, no pickle."""
     model.save(str(out), create_model_card=False)
-    finite = _finite(report)
-    (out / REPORT).write_text(json.dumps(finite, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    told = finite(report)
+    (out / REPORT).write_text(json.dumps(told, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
     draw_curves(report, out / CURVES)
-    (out / "README.md").write_text(model_card(finite, encoder), encoding="utf-8")
+    (out / "README.md").write_text(model_card(told, encoder), encoding="utf-8")
 
 
 def draw_curves(report: Mapping[str, Any], path: Path) -> None:
@@ -100,12 +101,3 @@ def _cell(value: object) -> str:
     if value is None:
         return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _finite(value: Any) -> Any:
-    """The same with nan and infinities as null: they are undefined, and JSON has no word for them."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
