@@ -82,7 +82,7 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "latency": Stage(
-        1,
+        2,
         (
             "uae_bench.retrieval",
             *ENCODING,
@@ -111,7 +111,7 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "train": Stage(
-        2,
+        3,
         (
             "uae_bench.systems",
             *ENCODING,
@@ -132,7 +132,7 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "evaluate": Stage(
-        2,
+        3,
         (
             *("uae_bench.metrics", "uae_bench.significance", "uae_bench.summary", *_in("result", "MeasureResult")),
             *DEFINING,
@@ -141,7 +141,7 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "compare": Stage(
-        1,
+        2,
         (
             "uae_bench.significance",
             *_in("pipeline", "compare", "mean_over_seeds"),
