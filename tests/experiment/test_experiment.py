@@ -122,6 +122,18 @@ def test_every_system_is_compared_with_the_baseline_and_with_every_other(finishe
     assert len(pairs) == 5 * 4 // 2
 
 
+def test_max_t_corrects_the_same_tests_more_sharply_than_holm(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    asked: dict[str, Any] = {"retrievers": ("random", "oracle-evidence"), "split": "all"}
+    holm, sharp = (
+        parts.run(card, tmp_path, **asked, settings=settings).pairs["tiny"]
+        for settings in ({}, {"significance.correction": "max-t"})
+    )
+    assert [one.p for one in sharp] == [one.p for one in holm]
+    assert all(one.p <= one.p_adjusted <= other.p_adjusted for one, other in zip(sharp, holm, strict=True))
+    assert sharp != holm
+
+
 def test_another_store_and_another_folder_give_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
     finished.again(tmp_path)
     ours, theirs = (parts.contents(place / "runs", *DETERMINISTIC) for place in (finished.place, tmp_path))

@@ -101,7 +101,7 @@ class Experiment:
         plans = []
         for name, test in tests.items():
             training = elsewhere if elsewhere is not None and trains(asked, cards[name]) else test
-            setup = resolve(asked, test, training, names)
+            setup = resolve(asked, test, training, names, imported=bool(imports))
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
@@ -135,6 +135,7 @@ class Experiment:
             comparisons=comparisons,
             pairs=pairs,
             baselines={plan.test.task.name: plan.setup.baseline for plan in self.plans},
+            corrections={plan.test.task.name: plan.testing.correction for plan in self.plans},
         )
 
     def _planned(self, plan: TaskPlan, step: Step) -> PlannedStep:
@@ -156,7 +157,7 @@ class Experiment:
 def _require_rows(plan: TaskPlan, asked: Request, tasks: Sequence[str]) -> None:
     """Every name, option and model is checked before the first stage runs."""
     try:
-        _ = plan.rows
+        _ = plan.rows, plan.comparison
     except ModelUnavailable as error:
         error.offline = without_models(asked, plan.setup, tasks, plan.training.task.name)
         raise
