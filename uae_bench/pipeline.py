@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from uae_bench.metrics import Judged, Measure
     from uae_bench.retrieval.chain import Chain
     from uae_bench.retrieval.component import Resources, Searcher
+    from uae_bench.significance import Correction
     from uae_bench.systems.trainer import Trainer
 
 Pools = Mapping[str, tuple[str, ...]] | None
@@ -262,14 +263,16 @@ def compare(
     documents: Mapping[str, str],
     *,
     baseline: str | None,
+    correction: Correction = "holm",
     seed: int = 0,
 ) -> list[Comparison]:
-    """Each system against the baseline, or all pairs where it is None; clustered by document, Holm within a measure.
+    """Each system against the baseline, or all pairs where it is None; clustered by document, corrected within a
+    measure.
 
     `values` holds the values of each system, one sequence per training seed; a query's value is its mean over seeds.
     """
     means = {system: mean_over_seeds(seeds) for system, seeds in values.items()}
-    return significance.compare_all(means, documents, baseline, np.random.default_rng(seed))
+    return significance.compare_all(means, documents, baseline, np.random.default_rng(seed), correction=correction)
 
 
 def mean_over_seeds(seeds: Sequence[Sequence[Value]]) -> list[Value]:

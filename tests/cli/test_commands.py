@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.experiment import parts
 from tests.task.parts import write_jsonl
 from uae_bench.cli import arguments, show
 from uae_bench.cli.outcome import console
+from uae_bench.cli.tables import print_results
 from uae_bench.experiment.request import Request
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
@@ -118,6 +120,20 @@ def test_what_is_undefined_is_null_in_json(tmp_path: Path) -> None:
     (stored,) = (tmp_path / "store" / "artifacts" / "compare").glob("*/comparisons.json")
     json.loads(stored.read_text(), parse_constant=pytest.fail)
     assert json.loads(call(*command).out) == found
+
+
+def test_a_correction_that_is_none_or_corrects_nothing_is_refused(tmp_path: Path) -> None:
+    command = ("run", "-t", parts.write_task(tmp_path), *where(tmp_path))
+    call(*command, "-r", "random", "--set", "significance.correction=none").refused(1, "'holm' or 'max-t'")
+    call(*command, "-r", "bm25", "--set", "significance.correction=max-t").refused(2, "no row uses significance")
+
+
+def test_the_table_names_the_correction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"significance.correction": "max-t"}
+    results = parts.run(parts.write_task(tmp_path), tmp_path, ("random",), settings=settings)
+    tested = tuple(replace(one, why="") for one in results.comparisons["tiny"])  # as with documents enough
+    print_results(console(stderr=False), replace(results, comparisons={"tiny": tested}))
+    assert "clustered by document, max-T within a measure" in capsys.readouterr().out
 
 
 def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
@@ -318,7 +334,9 @@ def test_an_unknown_stage_to_export_is_refused_with_the_known_ones(tmp_path: Pat
     call(*command).refused(1, "no stage is called 'nope'", "pool, retrieve", "utility")
 
 
-@pytest.mark.parametrize("name", ["uae", "bm25", "tiny.toml", "nDCG", "nDCG@10", "oracle-utility", "lab", "hard", "lm"])
+@pytest.mark.parametrize(
+    "name", ["uae", "bm25", "tiny.toml", "nDCG", "nDCG@10", "oracle-utility", "lab", "hard", "significance"]
+)
 def test_anything_can_be_shown_by_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parts.write_task(tmp_path)
     monkeypatch.chdir(tmp_path)

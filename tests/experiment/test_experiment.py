@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from importlib import resources
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from tests.cli.parts import fresh
 from tests.experiment import parts
 from tests.experiment.conftest import Finished
 from tests.task.parts import write_jsonl
+from uae_bench import pipeline
 from uae_bench.errors import NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment
 from uae_bench.experiment.models import used_device
 from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.setup import Setup
 from uae_bench.leaderboard.shelf import comparability, configuration
+from uae_bench.lm.spec import LmSpec
 from uae_bench.result import read_record
 from uae_bench.store import CallCache, file_digest
 
@@ -122,6 +125,18 @@ def test_every_system_is_compared_with_the_baseline_and_with_every_other(finishe
     assert len(pairs) == 5 * 4 // 2
 
 
+def test_max_t_corrects_the_same_tests_more_sharply_than_holm(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    asked: dict[str, Any] = {"retrievers": ("random", "oracle-evidence"), "split": "all"}
+    holm, sharp = (
+        parts.run(card, tmp_path, **asked, settings=settings).pairs["tiny"]
+        for settings in ({}, {"significance.correction": "max-t"})
+    )
+    assert [one.p for one in sharp] == [one.p for one in holm]
+    assert all(one.p <= one.p_adjusted <= other.p_adjusted for one, other in zip(sharp, holm, strict=True))
+    assert sharp != holm
+
+
 def test_another_store_and_another_folder_give_the_same_bytes(finished: Finished, tmp_path: Path) -> None:
     finished.again(tmp_path)
     ours, theirs = (parts.contents(place / "runs", *DETERMINISTIC) for place in (finished.place, tmp_path))
@@ -154,6 +169,42 @@ def test_a_run_that_is_all_hits_imports_no_torch_and_says_the_same(finished: Fin
     assert imported == []
     records = json.loads(outcome.out)["records"]
     assert records == [record.model_dump(mode="json") for record in finished.results.records]
+
+
+def test_each_language_model_is_loaded_once_for_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    before = LmSpec.open
+
+    def counted(self: LmSpec, *where: Any) -> Any:
+        opened.append(self.text)
+        return before(self, *where)
+
+    monkeypatch.setattr(LmSpec, "open", counted)
+    card, held_out = parts.write_task(tmp_path, models=True), f"hf:{parts.language_model('gpt_neox')}"
+    parts.run(card, tmp_path, ("bm25", "random"), seeds=(0, 1), held_out=(held_out,))
+    assert opened == [f"hf:{parts.language_model()}", held_out]
+
+
+@pytest.mark.parametrize(
+    ("stage", "whole"), [("retrieve", {"oracle-evidence", "random"}), ("generate", {"oracle-evidence"})]
+)
+def test_the_rows_before_one_that_fails_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, whole: set[str]
+) -> None:
+    card = parts.write_task(tmp_path, models=True)
+    before, calls = getattr(pipeline, stage), count(1)
+
+    def failing(*given: Any, **named: Any) -> Any:
+        if next(calls) == 2:
+            raise NotPossible("no more", hint="another time")
+        return before(*given, **named)
+
+    systems = ("random", "bm25", "oracle-evidence")
+    monkeypatch.setattr(pipeline, stage, failing)
+    with pytest.raises(NotPossible, match="no more"):
+        parts.run(card, tmp_path, systems, measures=("TokenF1",))
+    assert {path.parents[1].name for path in (tmp_path / "runs").glob("*/*/*/manifest.json")} == whole
+    assert len(parts.run(card, tmp_path, systems, measures=("TokenF1",)).records) == 3
 
 
 def test_the_plan_of_a_finished_experiment_is_all_hits(finished: Finished) -> None:

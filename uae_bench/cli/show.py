@@ -71,7 +71,9 @@ def list_names(
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="A task, retriever, trainer, measure, or hard, training, lm.")],
+    name: Annotated[
+        str, typer.Argument(help="A task, retriever, trainer, measure, or hard, training, lm, significance.")
+    ],
 ) -> None:
     """One thing by name: what it is, its options and their defaults."""
     from uae_bench.metrics import MEASURES
@@ -103,11 +105,12 @@ def show(
 
 def _shared() -> Mapping[str, type[BaseModel]]:
     """Options that belong to no single retriever or trainer."""
+    from uae_bench.experiment.judging import Testing
     from uae_bench.experiment.learning import Training
     from uae_bench.experiment.models import Precision
     from uae_bench.experiment.retrieving import HardPool
 
-    return {"hard": HardPool, "training": Training, "lm": Precision}
+    return {"hard": HardPool, "training": Training, "lm": Precision, "significance": Testing}
 
 
 def _show_trainer(name: str) -> None:

@@ -22,6 +22,7 @@ SHOWN = ("Success@1", "ExpUtil@1", "uNDCG@10", "TokenF1", "Harm", "nDCG@10", "R@
 COLUMNS = 5
 """The terminal's table has so many measures, these first; the records have all."""
 
+CORRECTIONS = {"holm": "Holm", "max-t": "max-T"}
 STATUS_STYLE = {"hit": "green", "miss": "yellow", "waits": "dim"}
 
 
@@ -36,7 +37,7 @@ def print_results(console: Console, results: Results) -> None:
         if measures[COLUMNS:]:
             others = f"also measured: {', '.join(measures[COLUMNS:])}"
             console.print(others, style="dim", markup=False, highlight=False, soft_wrap=True)
-        for line in _notes(*told):
+        for line in _notes(*told, CORRECTIONS[results.corrections[task]]):
             console.print(line, style="dim", highlight=False, soft_wrap=True)
     console.print("\nwritten:", highlight=False)
     for folder in results.folders:
@@ -94,16 +95,19 @@ def _cell(record: ResultRecord, measure: str, test: Comparison | None) -> str:
 
 
 def _notes(
-    records: Sequence[ResultRecord], measures: Sequence[str], comparisons: Sequence[Comparison], baseline: str
+    records: Sequence[ResultRecord],
+    measures: Sequence[str],
+    comparisons: Sequence[Comparison],
+    baseline: str,
+    correction: str,
 ) -> list[str]:
     lines = []
     untested = next((one.why for one in comparisons if one.why), "")
     if untested:
         lines.append(f"not tested: {untested.removeprefix('no test: ')}")
     elif comparisons:
-        lines.append(
-            f"▲▼ above or below {baseline} at p ≤ 0.05: paired sign flips clustered by document, Holm within a measure"
-        )
+        how = f"paired sign flips clustered by document, {correction} within a measure"
+        lines.append(f"▲▼ above or below {baseline} at p ≤ 0.05: {how}")
     lines += _left_out(records[0], measures)
     lines += dict.fromkeys(
         f"{one.system} was {note}" for one in records for note in one.notes if note.startswith("chosen on ")

@@ -21,7 +21,7 @@ from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.models import Models, Precision, require_device
 from uae_bench.experiment.offline import on_the_lab, without_models
-from uae_bench.experiment.plan import TaskPlan
+from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
 from uae_bench.experiment.setup import by_component, resolve, trains
@@ -101,7 +101,7 @@ class Experiment:
         plans = []
         for name, test in tests.items():
             training = elsewhere if elsewhere is not None and trains(asked, cards[name]) else test
-            setup = resolve(asked, test, training, names)
+            setup = resolve(asked, test, training, names, imported=bool(imports))
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
@@ -117,7 +117,8 @@ class Experiment:
         """Make what the store lacks, and write a folder per row below `out`.
 
         Raises:
-            UaeBenchError: a stage cannot do its work, or store or `out` cannot be written; what is finished is kept.
+            UaeBenchError: a stage cannot do its work, or store or `out` cannot be written; what is finished is kept,
+                and the rows before the one that failed are written.
         """
         written, comparisons, pairs = [], {}, {}
         with explained(out):
@@ -125,7 +126,10 @@ class Experiment:
         with self._models:
             for plan in self.plans:
                 name = plan.test.task.name
-                written += [write_row(plan, row, self._runner, out) for row in plan.rows]
+                rows, failure = self._made(plan)
+                written += [write_row(plan, row, self._runner, out) for row in rows]
+                if failure is not None:
+                    raise failure
                 if plan.comparison is not None:
                     found = read_comparisons(self._runner.make(plan.comparison))
                     comparisons[name], pairs[name] = found["baseline"], found["pairs"]
@@ -135,7 +139,21 @@ class Experiment:
             comparisons=comparisons,
             pairs=pairs,
             baselines={plan.test.task.name: plan.setup.baseline for plan in self.plans},
+            corrections={plan.test.task.name: plan.testing.correction for plan in self.plans},
         )
+
+    def _made(self, plan: TaskPlan) -> tuple[Sequence[Row], Exception | None]:
+        """The rows for which every language model has done its work, and why it is not all of them."""
+        rows, failure = plan.rows, None
+        for turn in _turns(plan):
+            for place in range(len(rows)):
+                try:
+                    for step in turn[place]:
+                        self._runner.make(step)
+                except Exception as error:
+                    rows, failure = rows[:place], error
+                    break
+        return rows, failure
 
     def _planned(self, plan: TaskPlan, step: Step) -> PlannedStep:
         status, why, _ = self._runner.find(step)
@@ -156,7 +174,7 @@ class Experiment:
 def _require_rows(plan: TaskPlan, asked: Request, tasks: Sequence[str]) -> None:
     """Every name, option and model is checked before the first stage runs."""
     try:
-        _ = plan.rows
+        _ = plan.rows, plan.comparison
     except ModelUnavailable as error:
         error.offline = without_models(asked, plan.setup, tasks, plan.training.task.name)
         raise
@@ -201,6 +219,15 @@ def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:
     return read(name, data=data, overrides=by_component(asked.settings).get(card.name, {}))
 
 
+def _turns(plan: TaskPlan) -> list[Sequence[Sequence[Step]]]:
+    """What is made before any row is evaluated, each turn row by row: first every run and at once its times, while the
+    index is at hand, then what one language model after the other says of all runs. So each is loaded once.
+    """
+    runs = [[row.run] if row.latency is None else [row.run, row.latency] for row in plan.rows]
+    said = zip(*([[*judge.steps().values()] for judge in row.judges] for row in plan.rows), strict=True)
+    return [runs, *said]
+
+
 def _ordered(plan: TaskPlan) -> Iterator[Step]:
     """Every step of a plan once, inputs before what needs them."""
     seen: set[Step] = set()
@@ -212,10 +239,11 @@ def _ordered(plan: TaskPlan) -> Iterator[Step]:
                 yield from visit(need)
             yield step
 
+    for turn in _turns(plan):
+        for steps in turn:
+            for step in steps:
+                yield from visit(step)
     for row in plan.rows:
-        yield from visit(row.run)
-        if row.latency is not None:
-            yield from visit(row.latency)
         yield from visit(row.evaluate)
     if plan.comparison is not None:
         yield from visit(plan.comparison)

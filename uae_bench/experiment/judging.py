@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from uae_bench import pipeline, runs
 from uae_bench.experiment.bench import COMPARISONS, FACTS, GENERATIONS, RUN, SUMMARY, UTILITIES, VALUES, Bench
 from uae_bench.experiment.retrieving import read_pools
@@ -16,6 +18,7 @@ from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
 from uae_bench.metrics import MEASURES, Judged, Measure, answer_kinds
 from uae_bench.records import GenerationRecord, Run, Value
+from uae_bench.significance import Correction
 from uae_bench.store import Artifact, Json, canonical_json, finite
 from uae_bench.summary import summary
 from uae_bench.task.task import reading_order
@@ -180,8 +183,16 @@ def _generations(found: Mapping[str, Artifact], role: str) -> dict[str, Generati
     return runs.read_generations(found[role].folder / GENERATIONS) if role in found else None
 
 
-def compare_step(bench: Bench, evaluated: Mapping[str, Sequence[Step]], baseline: str) -> Step:
-    """Stage compare: every system against the baseline and all pairs of systems, each family of tests under Holm.
+class Testing(BaseModel):
+    """What `--set significance.…` may set, of the tests between the rows of a run; boards are always under Holm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    correction: Correction = Field(default="holm", description="of the p-values within a measure")
+
+
+def compare_step(bench: Bench, evaluated: Mapping[str, Sequence[Step]], baseline: str, testing: Testing) -> Step:
+    """Stage compare: every system against the baseline and all pairs of systems, each family of tests corrected.
 
     `evaluated` holds each system's evaluate steps, one per seed.
     """
@@ -192,13 +203,13 @@ def compare_step(bench: Bench, evaluated: Mapping[str, Sequence[Step]], baseline
             for system, steps in evaluated.items()
         }
         found = {
-            "baseline": pipeline.compare(values, bench.documents, baseline=baseline),
-            "pairs": pipeline.compare(values, bench.documents, baseline=None),
+            name: pipeline.compare(values, bench.documents, baseline=against, correction=testing.correction)
+            for name, against in (("baseline", baseline), ("pairs", None))
         }
         rows = finite({name: [asdict(comparison) for comparison in comparisons] for name, comparisons in found.items()})
         (folder / COMPARISONS).write_text(json.dumps(rows, indent=1, sort_keys=True, allow_nan=False))
         return {}
 
     needs = {f"{system} {place}": step for system, steps in evaluated.items() for place, step in enumerate(steps)}
-    config: dict[str, Json] = {"baseline": baseline, **bench.scope}
+    config: dict[str, Json] = {"baseline": baseline, **testing.model_dump(), **bench.scope}
     return Step("compare", f"compare {len(evaluated)} systems on {bench.label}", config, bench.facts, produce, needs)

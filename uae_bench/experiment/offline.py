@@ -73,7 +73,7 @@ def _settings(asked: Request, names: Sequence[str], tasks: Iterable[str]) -> dic
     """The settings that these systems still read; reward models are named anew."""
     systems = [parse_system(full_name(name, ENCODER), known=TRAINERS) for name in names if name not in REFERENCES]
     learns = any(step.name in TRAINERS for system in systems for step in system.steps)
-    used = settable(systems, {"document"}, learns, tasks) | {"lm"}
+    used = settable(systems, {"document"}, learns, tasks) | {"lm", "significance"}
     kept = {key: value for key, value in asked.settings.items() if key.partition(".")[0] in used}
     return {key: value for key, value in kept.items() if not key.endswith(".reward_model")}
 

@@ -14,7 +14,7 @@ from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment import judging, learning, retrieving
 from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
-from uae_bench.experiment.judging import Judge
+from uae_bench.experiment.judging import Judge, Testing
 from uae_bench.experiment.learning import Training
 from uae_bench.experiment.retrieving import HardPool
 from uae_bench.experiment.setup import Setup, Terms
@@ -101,7 +101,14 @@ class TaskPlan:
         evaluated: dict[str, list[Step]] = {}
         for row in self.rows:
             evaluated.setdefault(row.system, []).append(row.evaluate)
-        return judging.compare_step(self.test, evaluated, self.setup.baseline) if len(evaluated) > 1 else None
+        if len(evaluated) < 2:
+            return None
+        return judging.compare_step(self.test, evaluated, self.setup.baseline, self.testing)
+
+    @cached_property
+    def testing(self) -> Testing:
+        """How systems are tested against one another."""
+        return checked(Testing, "significance", self.setup.test.settings.get("significance", {}))
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:

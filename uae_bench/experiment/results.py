@@ -36,7 +36,7 @@ from uae_bench.result import (
     QueryGroups,
     ResultRecord,
 )
-from uae_bench.significance import effective_clusters
+from uae_bench.significance import Correction, effective_clusters
 from uae_bench.store import Artifact, Json, explained, file_digest, finite, lock, write_atomically
 from uae_bench.task.card import safe_name
 
@@ -50,13 +50,14 @@ MEASURED_PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cp
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The records of a run, the folder of each, and the comparisons of each task."""
+    """The records of a run, the folder of each, and the comparisons of each task: against what and how corrected."""
 
     records: tuple[ResultRecord, ...]
     folders: tuple[Path, ...]
     comparisons: Mapping[str, tuple[Comparison, ...]]
     pairs: Mapping[str, tuple[Comparison, ...]]
     baselines: Mapping[str, str]
+    corrections: Mapping[str, Correction]
 
     def frame(self) -> pd.DataFrame:
         """One row per task, system, seed and measure: mean, low, high, n, undefined."""

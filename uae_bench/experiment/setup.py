@@ -82,10 +82,13 @@ def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting
     return tables
 
 
-def resolve(request: Request, task: Task, training: Task, others: Collection[str] = ()) -> Setup:
+def resolve(
+    request: Request, task: Task, training: Task, others: Collection[str] = (), *, imported: bool = False
+) -> Setup:
     """The request with the cards' defaults where it says nothing. `training` is the task that is trained on.
 
-    `others` are the names of the other tasks of the request, whose settings are no concern of this one.
+    `others` are the names of the other tasks of the request, whose settings are no concern of this one. `imported`:
+    there are rows made elsewhere too.
 
     Raises:
         UnknownName: a system or split that does not exist.
@@ -129,6 +132,7 @@ def resolve(request: Request, task: Task, training: Task, others: Collection[str
     read = {each.reads(each.configure(learnt_from.settings.get(each.name, {}))) for each in trainers}
     used = settable(systems, pools, learns, {task.name, training.name, *others})
     used |= {"lm"} if scorer or generator else set()
+    used |= {"significance"} if imported or len(names) > 1 else set()
     _refuse_unused(asked, used)
     return Setup(
         test=own,
