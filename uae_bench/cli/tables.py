@@ -22,7 +22,7 @@ SHOWN = ("Success@1", "ExpUtil@1", "uNDCG@10", "TokenF1", "Harm", "nDCG@10", "R@
 COLUMNS = 5
 """The terminal's table has so many measures, these first; the records have all."""
 
-STATUS_STYLE = {"hit": "green", "miss": "yellow", "waits": "dim"}
+STATUS_STYLE = {"hit": "green", "miss": "yellow", "torn": "red", "waits": "dim"}
 
 
 def print_results(console: Console, results: Results) -> None:
