@@ -28,7 +28,7 @@ def chain(text: str) -> Chain:
 
 def test_the_stages_work_one_by_one(task: Task) -> None:
     pools = pipeline.pool(task, "test", "document")
-    found = pipeline.retrieve(pipeline.index(chain("bm25"), task.view("test", pools)), depth=3)
+    found = pipeline.retrieve(pipeline.index(chain("bm25"), task.view(task.asked("test"), pools)), depth=3)
     judged = Judged(
         queries=list(task.splits["test"].queries), run=found.run, qrels=task.qrels, annotations=task.annotations,
         passages=task.passages, pools=pools,
@@ -47,7 +47,7 @@ def test_a_document_pool_is_the_querys_own_document_and_a_corpus_pool_is_none(ta
 
 
 def test_time_is_split_by_stage_one_entry_per_query(task: Task) -> None:
-    view = task.view("test", pipeline.pool(task, "test", "document"))
+    view = task.view(task.asked("test"), pipeline.pool(task, "test", "document"))
     seconds = pipeline.time_queries(pipeline.index(chain("bm25"), view), depth=3, sample=4)
     assert set(seconds) == {"encode", "search"}
     assert [len(times) for times in seconds.values()] == [4, 4]
@@ -108,7 +108,7 @@ def test_comparisons_are_with_the_baseline_or_between_all_pairs() -> None:
 
 
 def test_a_chain_keeps_its_name_and_depth(task: Task) -> None:
-    view = task.view("test", pipeline.pool(task, "test", "document"))
+    view = task.view(task.asked("test"), pipeline.pool(task, "test", "document"))
     run = pipeline.retrieve(pipeline.index(chain("random"), view), depth=2).run
     assert (run.system, run.depth, len(run)) == ("random", 2, 10)
     assert all(isinstance(ranking, Ranking) and len(ranking.passages) == 2 for ranking in run.rankings.values())
