@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 AnswerKind = Literal["extractive", "free-form", "yes-no", "unanswerable"]
 UNANSWERABLE = "Unanswerable"
+LEAST_EFFECTIVE = 20.0
+"""Below this many effective documents systems are not told apart by letters, ranks or bold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,21 @@ def by_id(items: Iterable[Passage]) -> dict[str, Passage]:
             raise BadInput(f"two passages have the id {item.id!r}", hint="make ids unique within the task")
         table[item.id] = item
     return table
+
+
+def clusters_of(queries: Iterable[Query]) -> dict[str, str]:
+    """The cluster of each query: its document, or the query alone where it was asked about none."""
+    return {
+        query.id: f"query {query.id}" if query.document_id is None else f"document {query.document_id}"
+        for query in queries
+    }
+
+
+def effective_clusters(clusters: Iterable[str]) -> float:
+    """(Σ n_d)² / Σ n_d² over the clusters' sizes n_d (Kish 1965): 10 equal documents are 10, one large one hardly more
+    than 1. `clusters` names the cluster of each query; 0 where there are no queries."""
+    sizes = Counter(clusters).values()
+    return sum(sizes) ** 2 / sum(size**2 for size in sizes) if sizes else 0.0
 
 
 def batches(count: int, size: int) -> Iterator[range]:

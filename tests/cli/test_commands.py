@@ -217,6 +217,17 @@ def test_a_plan_prints_steps_reasons_and_cost_and_makes_nothing(tmp_path: Path) 
     assert {step["status"] for step in steps} == {"miss", "waits"}
 
 
+def test_a_plan_names_what_is_torn(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    asked = ("-t", card, "-r", "random")
+    assert call("run", *asked, *where(tmp_path)).code == 0
+    next((tmp_path / "store" / "artifacts" / "pool").rglob("pools.json")).write_text("{}")
+    outcome = call("plan", *asked, "--store", tmp_path / "store")
+    assert outcome.code == 0, outcome.err
+    assert "pools.json was altered; `uae-bench cache gc` removes it" in outcome.out
+    assert "waits" in outcome.out
+
+
 def test_a_run_made_elsewhere_becomes_a_row(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path)
     task = load_card(str(card))

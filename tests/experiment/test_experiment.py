@@ -142,6 +142,7 @@ def test_another_store_and_another_folder_give_the_same_bytes(finished: Finished
     ours, theirs = (parts.contents(place / "runs", *DETERMINISTIC) for place in (finished.place, tmp_path))
     assert len(ours) == len(DETERMINISTIC) * len(finished.results.folders)
     assert ours == theirs
+    assert not list((tmp_path / "store").glob("calls.sqlite-*"))  # the call cache is closed, nothing left beside it
 
 
 def test_a_second_run_makes_nothing_and_leaves_whole_folders_alone(finished: Finished) -> None:

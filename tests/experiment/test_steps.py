@@ -99,10 +99,19 @@ def test_what_was_measured_stands_beside_the_artifact_and_outside_its_digest(tmp
 
 def test_speed_is_what_the_same_model_reached_here_before(tmp_path: Path) -> None:
     running, made = runner(tmp_path), step("first", "a", [])
-    assert running.speed(made) is None
+    assert running.speeds() == {}
     artifact = running.make(made)
     seconds = running.measured(artifact)["seconds"]
     assert isinstance(seconds, float)
-    assert running.speed(made) == 8 / seconds
-    stranger = Step("pool", "stranger", {}, {}, made.produce, work="another model")
-    assert running.speed(stranger) is None
+    assert running.speeds() == {("pool", "a model"): 8 / seconds}
+
+
+def test_what_is_torn_or_altered_is_found_so_and_what_needs_it_waits(tmp_path: Path) -> None:
+    made: list[str] = []
+    first = step("first", "a", made)
+    (runner(tmp_path).make(first).folder / "text").write_text("b")
+    status, why, artifact = runner(tmp_path).find(first)
+    assert (status, artifact) == ("torn", None)
+    assert "text was altered; `uae-bench cache gc` removes it" in why
+    status, why, _ = runner(tmp_path).find(step("second", "b", made, input=first))
+    assert (status, why) == ("waits", "its input input is not there yet (first: torn)")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.task.parts import card_of, question, squad, task_of, write_json, write_jsonl
 from uae_bench.errors import CheckFailed, UnknownName
 from uae_bench.records import Passage, Query
-from uae_bench.task.check import check_task, effective_documents, inspected, near_duplicates, require, shingles
+from uae_bench.task.check import check_task, inspected, near_duplicates, require, shingles
 from uae_bench.task.create import new_card
 from uae_bench.task.readers.raw import RawTask
 from uae_bench.task.task import assembled, read_task
@@ -23,7 +23,7 @@ PARAGRAPH = " ".join(f"word{number}" for number in range(40))
 def test_effective_documents_count_a_crowded_document_for_less() -> None:
     # queries per document: a 3, b 1, and one query without a document: (3+1+1)² / (9+1+1) = 25/11
     task = task_of({"a#0": "a", "b#0": "b"}, {"q1": "a", "q2": "a", "q3": "a", "q4": "b", "q5": None})
-    assert effective_documents(task, task.splits["test"]) == pytest.approx(25 / 11)
+    assert (inspected(task).effective_documents or {})["test"] == pytest.approx(25 / 11)
 
 
 def test_every_bad_line_is_reported(tmp_path: Path) -> None:

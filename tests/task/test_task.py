@@ -31,7 +31,7 @@ def annotated(*annotations: Annotation) -> Task:
 
 
 def test_a_view_holds_passages_queries_and_pools_and_nothing_else() -> None:
-    view = TASK.view("test", {"q1": ("a#0",), "q2": ("b#0",), "other": ("x",)})
+    view = TASK.view(TASK.asked("test"), {"q1": ("a#0",), "q2": ("b#0",), "other": ("x",)})
     assert [one.id for one in view.passages] == ["a#0", "a#1", "b#0"]
     assert [one.id for one in view.queries] == ["q1", "q2"]
     assert view.pools == {"q1": ("a#0",), "q2": ("b#0",)}
@@ -39,8 +39,8 @@ def test_a_view_holds_passages_queries_and_pools_and_nothing_else() -> None:
 
 
 def test_pools_that_lack_a_query_are_refused() -> None:
-    with pytest.raises(BadInput, match="1 queries of split test have no pool, the first is 'q2'"):
-        TASK.view("test", {"q1": ("a#0",)})
+    with pytest.raises(BadInput, match="1 queries have no pool, the first is 'q2'"):
+        TASK.view(TASK.asked("test"), {"q1": ("a#0",)})
 
 
 def test_all_is_every_query_and_may_not_be_trained_on() -> None:

@@ -1,4 +1,4 @@
-"""`cache`, `export` and `import`: what was computed, kept, shared, and brought in from elsewhere."""
+"""`cache` and `export`: what was computed, kept and shared."""
 
 from __future__ import annotations
 

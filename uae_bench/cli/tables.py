@@ -23,7 +23,7 @@ COLUMNS = 5
 """The terminal's table has so many measures, these first; the records have all."""
 
 CORRECTIONS = {"holm": "Holm", "max-t": "max-T"}
-STATUS_STYLE = {"hit": "green", "miss": "yellow", "waits": "dim"}
+STATUS_STYLE = {"hit": "green", "miss": "yellow", "torn": "red", "waits": "dim"}
 
 
 def print_results(console: Console, results: Results) -> None:

@@ -11,6 +11,7 @@ output lie, devices and progress are in neither.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,10 @@ __all__ = ["Experiment", "PlannedStep", "Request", "Results"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """What `run` would do about one step: `hit`, `miss` or `waits` (for an input that is missing itself), and why."""
+    """What `run` would do about one step, and why.
+
+    `status`: `hit`, `miss`, `torn` (what is stored cannot be used) or `waits` (for an input that is not there).
+    """
 
     task: str
     stage: str
@@ -111,7 +115,8 @@ class Experiment:
 
     def preview(self) -> list[PlannedStep]:
         """Each step in the order in which it would run."""
-        return [self._planned(plan, step) for plan in self.plans for step in _ordered(plan)]
+        speeds = self._runner.speeds()
+        return [self._planned(plan, step, speeds) for plan in self.plans for step in _ordered(plan)]
 
     def run(self, out: Path) -> Results:
         """Make what the store lacks, and write a folder per row below `out`.
@@ -123,7 +128,7 @@ class Experiment:
         written, comparisons, pairs = [], {}, {}
         with explained(out):
             out.mkdir(parents=True, exist_ok=True)
-        with self._models:
+        with self._models, closing(self._runner.store.calls):
             for plan in self.plans:
                 name = plan.test.task.name
                 rows, failure = self._made(plan)
@@ -155,10 +160,10 @@ class Experiment:
                     break
         return rows, failure
 
-    def _planned(self, plan: TaskPlan, step: Step) -> PlannedStep:
+    def _planned(self, plan: TaskPlan, step: Step, speeds: Mapping[tuple[str, str], float]) -> PlannedStep:
         status, why, _ = self._runner.find(step)
         cost = step.estimate() if step.estimate and status != "hit" else None
-        speed = self._runner.speed(step)
+        speed = speeds.get((step.stage, step.work))
         return PlannedStep(
             task=plan.test.task.name,
             stage=step.stage,

@@ -54,7 +54,7 @@ class Bench:
 
     def of(self, split: str) -> tuple[Query, ...]:
         """The queries of one split in scope."""
-        return tuple(self.task.queries[query] for query in self.task.split(split).queries[: self.limit])
+        return self.task.asked(split, self.limit)
 
     @property
     def scope(self) -> dict[str, Json]:
@@ -95,4 +95,4 @@ class Bench:
 
     def view(self, pools: Pools) -> RetrievalView:
         """What a retriever may see."""
-        return RetrievalView(tuple(self.task.passages.values()), self.queries, pools)
+        return self.task.view(self.queries, pools)

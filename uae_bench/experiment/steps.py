@@ -10,13 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
+from uae_bench.errors import StoreError
 from uae_bench.experiment.models import used_device
 from uae_bench.progress import Progress
 from uae_bench.stages import STAGES
 from uae_bench.store import Artifact, Json, Key, Store, write_atomically
 
 Produce = Callable[[Path, Mapping[str, Artifact]], Mapping[str, Json]]
-Status = Literal["hit", "miss", "waits"]
+Status = Literal["hit", "miss", "torn", "waits"]
 
 BYTES_PER_TOKEN = 4
 """A rule of thumb for English, used in estimates only."""
@@ -90,7 +91,10 @@ class Runner:
                 return "waits", f"its input {role} is not there yet ({need.label}: {status})", None
             inputs[role] = artifact
         key = self._key(step, inputs)
-        found = self.store.find(key)
+        try:
+            found = self.store.find(key)
+        except StoreError as error:
+            return "torn", f"{error}; {error.hint}", None
         if found is None:
             return "miss", self.store.why(key, step.label), None
         self._made[step] = found
@@ -102,15 +106,14 @@ class Runner:
         found: dict[str, Json] = json.loads(path.read_text()) if path.is_file() else {}
         return found
 
-    def speed(self, step: Step) -> float | None:
-        """Tokens per second that the step's model reached in its stage before, the median; None where it never ran."""
-        speeds = []
+    def speeds(self) -> dict[tuple[str, str], float]:
+        """Tokens per second that each model (`Step.work`) reached in each stage before, the median."""
+        found: dict[tuple[str, str], list[float]] = {}
         for path in sorted((self.store.root / "measured").glob("*.json")):
             row = json.loads(path.read_text())
-            same = row.get("work") == step.work and row.get("stage") == step.stage
-            if step.work and same and row.get("seconds") and row.get("tokens"):
-                speeds.append(row["tokens"] / row["seconds"])
-        return median(speeds) if speeds else None
+            if row.get("work") and row.get("seconds") and row.get("tokens"):
+                found.setdefault((row["stage"], row["work"]), []).append(row["tokens"] / row["seconds"])
+        return {place: median(speeds) for place, speeds in found.items()}
 
     def _measured_path(self, artifact: Artifact) -> Path:
         return self.store.root / "measured" / f"{artifact.key.digest}.json"

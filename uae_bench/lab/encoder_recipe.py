@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from uae_bench.lab.archive import Knobs
+from uae_bench.lab.threads import one_thread
 from uae_bench.lab.world import build_world
 from uae_bench.progress import SILENT, Progress
 
@@ -69,7 +70,7 @@ def build_encoder(out: Path, recipe: EncoderRecipe = DEFAULTS, *, progress: Prog
 
     The same recipe gives the same bytes on the same machine. Returned are the losses of all steps.
     """
-    with _one_thread(), _started(recipe) as (model, batches):
+    with one_thread(), _started(recipe) as (model, batches):
         steps = progress.track(_fit(model, batches, recipe), total=recipe.steps, label="encoder")
         losses = [round(loss, 4) for loss in steps]
         out.mkdir(parents=True, exist_ok=True)
@@ -82,21 +83,8 @@ def build_encoder(out: Path, recipe: EncoderRecipe = DEFAULTS, *, progress: Prog
 
 def first_losses(count: int, recipe: EncoderRecipe = DEFAULTS) -> list[float]:
     """The losses of the first steps of a training, without the rest: what a committed curve is checked against."""
-    with _one_thread(), _started(recipe) as (model, batches):
+    with one_thread(), _started(recipe) as (model, batches):
         return [round(loss, 4) for loss in islice(_fit(model, batches, recipe), count)]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread: sums in one order, so the same bytes."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager

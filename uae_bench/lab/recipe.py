@@ -6,7 +6,6 @@ import json
 import math
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uae_bench.lab import curriculum, english, planting
 from uae_bench.lab.curriculum import Mixture
 from uae_bench.lab.families import Family, family, new_model, new_tokenizer
+from uae_bench.lab.threads import one_thread
 from uae_bench.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def train(
     recent: list[float] = []
     stop = phase.steps if until is None else until
     order = curriculum.batches(tokenizer, phase.mixture, seed=seed, quirk=chosen.name == QUIRKY)
-    with _one_thread():
+    with one_thread():
         steps = progress.track(range(1, stop + 1), total=stop, label=f"{chosen.name}, from step {before + 1}")
         for step, batch in zip(steps, order, strict=False):
             loss, answers = _losses(model, torch.from_numpy(batch.ids), torch.from_numpy(batch.weights))
@@ -144,18 +144,6 @@ def round_to_half(model: Any) -> None:
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(weight.half())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _groups(model: Any, decay: float) -> list[dict[str, object]]:

@@ -122,21 +122,13 @@ def _columns(path: Path) -> tuple[NDArray[Any], list[str]]:
 
 
 def _only_tensor(path: Path) -> NDArray[Any]:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise _unreadable(path, error) from error
+    tensors = load_file(path)
     if len(tensors) != 1:
         raise BadInput(f"{path} holds {len(tensors)} tensors: {sorted(tensors)}", hint="write exactly one")
     tensor: NDArray[Any] = next(iter(tensors.values()))
     return tensor
-
-
-def _unreadable(path: Path, error: Exception) -> BadInput:
-    return BadInput(f"cannot read vectors from {path}: {error}", hint="is the file there, whole, and of its type?")
 
 
 def _read_ids(path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """Paired tests, intervals, corrections, tie groups and power, all clustered by document."""
 
-from uae_bench.significance.clusters import LEAST_EFFECTIVE, clusters_of, effective_clusters
+from uae_bench.records import LEAST_EFFECTIVE, clusters_of, effective_clusters
 from uae_bench.significance.compare import Correction, compare_all
 from uae_bench.significance.corrections import holm, max_t
 from uae_bench.significance.intervals import bootstrap_interval, bootstrap_intervals

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,27 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from uae_bench.errors import BadInput
-from uae_bench.records import Query, Value
+from uae_bench.records import Value
 
 Array = npt.NDArray[np.float64]
-
-LEAST_EFFECTIVE = 20.0
-"""Below this many effective documents systems are not told apart by letters, ranks or bold."""
-
-
-def clusters_of(queries: Iterable[Query]) -> dict[str, str]:
-    """The cluster of each query: its document, or the query alone where it was asked about none."""
-    return {
-        query.id: f"query {query.id}" if query.document_id is None else f"document {query.document_id}"
-        for query in queries
-    }
-
-
-def effective_clusters(clusters: Iterable[str]) -> float:
-    """(Σ n_d)² / Σ n_d² over the clusters' sizes n_d (Kish 1965): 10 equal documents are 10, one large one hardly more
-    than 1. `clusters` names the cluster of each query; 0 where there are no queries."""
-    sizes = Counter(clusters).values()
-    return sum(sizes) ** 2 / sum(size**2 for size in sizes) if sizes else 0.0
 
 
 @dataclass(frozen=True, slots=True)

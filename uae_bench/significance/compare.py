@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from uae_bench.errors import UnknownName
-from uae_bench.records import Comparison, Value
+from uae_bench.records import LEAST_EFFECTIVE, Comparison, Value
 from uae_bench.registry import nearest
-from uae_bench.significance.clusters import LEAST_EFFECTIVE, Array, ClusterSums, by_measure, cluster_sums, stream
+from uae_bench.significance.clusters import Array, ClusterSums, by_measure, cluster_sums, stream
 from uae_bench.significance.corrections import holm, max_t
 from uae_bench.significance.intervals import RESAMPLES, interval_of, resampled_means
 from uae_bench.significance.paired import EXACT_CLUSTERS, PERMUTATIONS, flip_p_values, too_few

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from uae_bench.errors import BadInput
-from uae_bench.records import Comparison
-from uae_bench.significance.clusters import LEAST_EFFECTIVE
+from uae_bench.records import LEAST_EFFECTIVE, Comparison
 from uae_bench.significance.compare import few_effective
 
 

@@ -119,14 +119,10 @@ class Store:
         return [_entry(folder) for folder in self._folders() if folder.suffix == ""]
 
     def why(self, key: Key, label: str = "") -> str:
-        """Why `make` would hit or miss: "miss because inputs.task changed a1b2c3d4→c3d4e5f6 since retrieve/0f3a…".
+        """Why there is no artifact of a key: "miss because inputs.task changed a1b2c3d4→c3d4e5f6 since retrieve/0f3a…".
 
         A key is held against what was made under the same label: how it differs from anything else explains nothing.
         """
-        folder = self._folder(key.stage, key.digest)
-        if folder.exists():
-            fault = torn(folder)
-            return f"torn: {fault}" if fault else "hit"
         made = [entry for entry in self.entries() if (entry.stage, entry.label) == (key.stage, label)]
         stored = [entry for entry in made if entry.key is not None]
         if not stored:

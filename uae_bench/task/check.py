@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uae_bench.errors import BadInput, CheckFailed, UnknownName
+from uae_bench.records import LEAST_EFFECTIVE, clusters_of, effective_clusters
 from uae_bench.task.card import card_path, load_card
 from uae_bench.task.readers.raw import Problem
-from uae_bench.task.task import Split, Task, assembled, configured, read_raw
+from uae_bench.task.task import Task, assembled, configured, read_raw
 
-FEW_DOCUMENTS = 20
 SHINGLE_WORDS = 13
 SAMPLED_OF = 4
 _WORD = re.compile(r"\w+")
@@ -88,7 +88,7 @@ def check_task(
 def inspected(task: Task) -> CheckReport:
     """The report on a task whose files are sound."""
     tested = [split for split in task.splits.values() if split.use == "test"]
-    effective = {split.name: effective_documents(task, split) for split in tested}
+    effective = {split.name: effective_clusters(clusters_of(task.asked(split.name)).values()) for split in tested}
     duplicates = near_duplicates(task)
     return CheckReport(
         name=task.name,
@@ -116,13 +116,6 @@ def require(report: CheckReport) -> None:
             f"task {report.name} has {count} problem{'s' if count > 1 else ''}",
             hint="the report names each with its fix",
         )
-
-
-def effective_documents(task: Task, split: Split) -> float:
-    """(Σ n_d)² / Σ n_d² over queries per document; a query without a document is its own; 0 without queries."""
-    per_document = Counter(task.queries[query].document_id or f"query {query}" for query in split.queries)
-    total, squares = per_document.total(), sum(count**2 for count in per_document.values())
-    return total**2 / squares if squares else 0.0
 
 
 def near_duplicates(task: Task) -> tuple[Duplicate, ...]:
@@ -197,9 +190,10 @@ def _repetitions(duplicates: Sequence[Duplicate]) -> list[str]:
 
 def _weaknesses(task: Task, effective: Mapping[str, float]) -> list[str]:
     warnings = [
-        f"split {split} has {value:.1f} effective documents; below {FEW_DOCUMENTS} no difference is called significant"
+        f"split {split} has {value:.1f} effective documents; "
+        f"below {LEAST_EFFECTIVE:g} no difference is called significant"
         for split, value in effective.items()
-        if value < FEW_DOCUMENTS
+        if value < LEAST_EFFECTIVE
     ]
     if not effective:
         warnings.append("no split is marked use = 'test'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -80,23 +80,30 @@ class Task:
             return Split("all", "all", tuple(self.queries))
         raise UnknownName(f"task {self.name} has no split {name!r}", hint=nearest(name, [*self.splits, "all"]))
 
-    def view(self, split: str, pools: Pools) -> RetrievalView:
-        """What a retriever may see of a split: no answers, no judgements.
+    def asked(self, split: str, limit: int | None = None) -> tuple[Query, ...]:
+        """The queries of a split, or the first `limit` of them.
 
         Raises:
-            BadInput: pools are given and lack a query of the split.
+            UnknownName: the task has no such split.
         """
-        chosen = self.split(split).queries
-        missing = [query for query in chosen if pools is not None and query not in pools]
+        return tuple(self.queries[query] for query in self.split(split).queries[:limit])
+
+    def view(self, queries: Sequence[Query], pools: Pools) -> RetrievalView:
+        """What a retriever may see of some queries: no answers, no judgements.
+
+        Raises:
+            BadInput: pools are given and lack a query.
+        """
+        missing = [query.id for query in queries if pools is not None and query.id not in pools]
         if missing:
             raise BadInput(
-                f"{len(missing)} queries of split {split} have no pool, the first is {missing[0]!r}",
-                hint="build the pools for this split",
+                f"{len(missing)} queries have no pool, the first is {missing[0]!r}",
+                hint="build the pools for their split",
             )
         return RetrievalView(
             passages=tuple(self.passages.values()),
-            queries=tuple(self.queries[query] for query in chosen),
-            pools=None if pools is None else {query: pools[query] for query in chosen},
+            queries=tuple(queries),
+            pools=None if pools is None else {query.id: pools[query.id] for query in queries},
         )
 
     def answers(self, query_id: str) -> tuple[Answer, ...]:

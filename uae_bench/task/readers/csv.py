@@ -17,7 +17,7 @@ from uae_bench.errors import BadInput
 from uae_bench.records import Annotation, Query, plain_answer
 from uae_bench.registry import nearest
 from uae_bench.task.readers.raw import RawTask, Reader
-from uae_bench.task.readers.squad import Context, CutOptions, add_context, annotate
+from uae_bench.task.readers.squad import Context, CutOptions, add_context, annotate, note_offsets
 from uae_bench.task.reading import read_csv
 
 
@@ -49,7 +49,7 @@ def read(files: Mapping[str, Path], options: CsvOptions) -> RawTask:
             places[document] = first + len(contexts[document, text].names)
         identity = _cell(row, options.id, where) if options.id else f"row{number}"
         _add_row(raw, contexts[document, text], identity, row, options, where)
-    raw.note("border-answers", "answers that cross a border between passages; every passage touched is evidence")
+    note_offsets(raw)
     raw.note("free-form-answers", "answers that do not stand in their text: free-form references without evidence")
     return raw
 
