@@ -94,7 +94,7 @@ def parse_setting(text: str) -> tuple[str, Setting]:
         raise UsageError(f"--set {text!r} is not of the form component.option=value", hint="e.g. --set uae.epochs=2")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = value.strip()
     if not isinstance(parsed, (bool, int, float, str)):
         raise UsageError(f"--set {text!r}: a value is a number, true, false or text", hint="lists are not options")
@@ -112,7 +112,7 @@ def read_experiment(path: Path) -> dict[str, Any]:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"cannot read the experiment file {path}: {error.strerror}", hint="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not valid TOML: {error}", hint="mend the line it names") from error
     _refuse_unknown(fields)
     tables = fields.get("settings", {})

@@ -36,7 +36,11 @@ def locate_files(card: TaskCard, reader: Reader, data: Path | None) -> dict[str,
 
 def find(data: Path, reader: Reader) -> dict[str, Path]:
     """Files that `data` holds, by role: a file is the whole task, a folder is searched for the reader's patterns."""
+    expected = "; ".join(f"{role}: {' or '.join(patterns)}" for role, patterns in reader.layout.items())
     if data.is_file():
+        if "data" not in (reader.needs or ("data",)):
+            needs = ", ".join(reader.needs)
+            raise BadInput(f"{data} is one file: this reader needs a folder with {needs}", hint=f"names: {expected}")
         return {"data": data}
     if not data.is_dir():
         hint = "check the path given with --data (--train-data) or in the card"
@@ -57,7 +61,6 @@ def find(data: Path, reader: Reader) -> dict[str, Path]:
         return {"data": next(iter(found.values()))}  # nothing to test on: the one file is split by document
     missing = [role for role in reader.needs if not any(role in (name, name.split("/")[0]) for name in found)]
     if missing or not found:
-        expected = "; ".join(f"{role}: {' or '.join(patterns)}" for role, patterns in reader.layout.items())
         raise BadInput(
             f"the folder {data} lacks {', '.join(missing) or 'every file that this reader knows'}",
             hint=f"expected file names: {expected}",

@@ -223,7 +223,8 @@ def sound(card: TaskCard, raw: RawTask) -> Task:
         more = f" (and {len(raw.problems) - 1} more problems)" if len(raw.problems) > 1 else ""
         first = raw.problems[0]
         raise BadInput(
-            f"{first.where}: {first.what}{more}", hint=f"{first.fix}; 'uae-bench task check {card.name}' lists all"
+            f"{first.where}: {first.what}{more}",
+            hint=f"{first.fix}; 'uae-bench task check {card.name}' (or the card's path) lists all",
         )
     return assembled(card, raw)
 
@@ -302,8 +303,10 @@ def content_digest(task: Task) -> str:
 
 def _refuse_half_characters(raw: RawTask) -> None:
     """JSON can spell half a surrogate pair, which no file, table or model after this could hold."""
-    texts = [(f"passage {one.id!r}", f"{one.id}{one.title}{one.text}") for one in raw.passages.values()]
-    texts += [(f"query {one.id!r}", f"{one.id}{one.text}") for one in raw.queries.values()]
+    texts = [
+        (f"passage {one.id!r}", f"{one.id}{one.document_id}{one.title}{one.text}") for one in raw.passages.values()
+    ]
+    texts += [(f"query {one.id!r}", f"{one.id}{one.document_id}{one.text}") for one in raw.queries.values()]
     for query, given in raw.annotations.items():
         texts += [(f"an answer of query {query!r}", one.answer.text) for one in given]
     for where, text in texts:
