@@ -299,6 +299,24 @@ def test_a_run_that_cannot_be_read_is_named(tmp_path: Path, file: str) -> None:
     call("import", "run", tmp_path / file, "--name", "mine", "-t", card, *where(tmp_path)).refused(1, "cannot be read")
 
 
+@pytest.mark.parametrize("amount", ["--days=-1", "--days=nan", "--keep=-1", "--keep=inf"])
+def test_what_is_no_amount_removes_nothing(tmp_path: Path, amount: str) -> None:
+    call("cache", "gc", amount, "--store", tmp_path / "store").refused(2, amount.replace("=", " "), "from 0 on")
+
+
+def test_the_lab_is_not_trained_for_a_place_or_seed_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uae_bench.lab.build._built", lambda *_: pytest.fail("training began"))
+    file = tmp_path / "encoder"
+    file.write_text("")
+    call("lab", "build", "--out", file).refused(1, str(file), "a file stands")
+    call("lab", "build", "--only", "encoder", "--out", tmp_path).refused(1, str(tmp_path), "a file stands")
+    negative = call("lab", "build", "--seed", "-1", "--out", tmp_path / "weights")
+    assert (negative.code, (tmp_path / "weights").exists()) == (2, False)
+    assert "--seed" in negative.err
+
+
 def test_nothing_to_export_is_said(tmp_path: Path) -> None:
     call("export", tmp_path / "all.tar", "--store", tmp_path / "store").refused(2, "nothing to export")
 

@@ -25,7 +25,7 @@ uae-bench lab build --only lfm2 --out weights
 def build(
     folder: Annotated[Path, typer.Option("--out", help="Folder that the weights are written to.")],
     only: Annotated[list[str] | None, typer.Option(help="A family, or 'encoder'; repeat. \\[default: all]")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the recipe; 0 made the shipped weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the recipe; 0 made the shipped weights.")] = 0,
 ) -> None:
     """Train the lab's language models and its encoder from nothing, as the shipped ones were: up to two hours."""
     from uae_bench.lab.build import build_lab

@@ -10,6 +10,7 @@ from uae_bench.errors import UnknownName
 from uae_bench.lab.families import LAB_FAMILIES
 from uae_bench.progress import Progress
 from uae_bench.registry import nearest
+from uae_bench.store import explained
 
 ENCODER = "encoder"
 
@@ -20,13 +21,17 @@ def build_lab(out: Path, only: Sequence[str], seed: int, progress: Progress) -> 
     Seed 0 is that of the shipped weights. One after the other they take up to two hours on two cores.
 
     Raises:
-        UnknownName: `only` names no part.
+        UnknownName: `only` names no part. StoreError: a part's folder cannot be made; nothing is trained then.
     """
     parts = (*LAB_FAMILIES, ENCODER)
     for name in only:
         if name not in parts:
             raise UnknownName(f"the lab has no part {name!r}", hint=nearest(name, parts))
-    return _built(only or parts, out, seed, progress)
+    chosen = tuple(dict.fromkeys(only)) or parts
+    with explained(out):
+        for name in chosen:
+            (out / name).mkdir(parents=True, exist_ok=True)
+    return _built(chosen, out, seed, progress)
 
 
 def _built(parts: Sequence[str], out: Path, seed: int, progress: Progress) -> Iterator[tuple[str, Path]]:
