@@ -51,6 +51,11 @@ def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
         ("-r bm25 --depth 0", 2, ("depth = 0",)),
         ("-r bm25 --context-size 0", 2, ("context_size = 0",)),
         ("-r bm25 --limit 0", 2, ("limit = 0",)),
+        ("-r bm25 --context-size 1", 2, ("--context-size 1 changes nothing",)),
+        ("-r bm25 --encoder bge", 2, ("--encoder bge changes nothing",)),
+        ("-r bm25 --set tiny.split_seed=7", 2, ("split_seed changes nothing", "not drawn")),
+        ("-r bm25 --set tiny.has_answers=false", 2, ("has_answers of task tiny is only shown",)),
+        ("-r bm25 --set tiny.title=mine", 2, ("title of task tiny is only shown",)),
         ("-r bm25 --seeds 1,x", 2, ("--seeds '1,x'", "e.g. --seeds 0,1,2")),
         ("-r bm25 --seeds -1", 2, ("-1",)),
         ("-r bm25 --seeds 1,1", 2, ("1 is given twice",)),
@@ -78,6 +83,10 @@ def test_a_wrong_argument_is_named_with_its_fix(
     run(tmp_path, *arguments.split()).refused(code, *said)
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / "runs").exists()
+
+
+def test_files_for_a_task_that_is_generated_are_refused(tmp_path: Path) -> None:
+    call("plan", "-t", "lab", "-r", "bm25", "--data", tmp_path).refused(2, f"{tmp_path} change nothing", "generated")
 
 
 @pytest.mark.parametrize("arguments", ["--nonsense", "--depth x", "--retriever", "--limit 1.5"])
@@ -232,7 +241,7 @@ def test_an_unreachable_model_is_told_within_seconds_with_the_command_that_runs_
         (
             {"held_out": ["hf:nobody/reads"], "measures": ["EM"], "generator": "lab:lfm2"},
             "-r bm25",
-            "--retriever bm25 --encoder lab:encoder --held-out lab:llama --held-out lab:neox",
+            "--retriever bm25 --held-out lab:llama --held-out lab:neox",
         ),
     ],
 )

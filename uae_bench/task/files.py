@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import quote
 
-from uae_bench.errors import BadInput, DataUnavailable
+from uae_bench.errors import BadInput, DataUnavailable, UsageError
 from uae_bench.task.card import FileCard, TaskCard
 from uae_bench.task.readers.raw import Reader
 from uae_bench.task.reading import unreadable
@@ -20,8 +20,12 @@ def locate_files(card: TaskCard, reader: Reader, data: Path | None) -> dict[str,
     Raises:
         BadInput: nothing there that the reader knows, or a file differs from its sha256.
         DataUnavailable: nothing is on disk and the Hub gives nothing.
+        UsageError: `data` is given, and the task is generated.
     """
     if not reader.needs_files:
+        if data is not None:
+            what = f"the files {data} change nothing: task {card.name} is generated and reads none"
+            raise UsageError(what, hint="leave --data (--train-data) out")
         return {}
     chosen = data or (Path(card.data) if card.data else None)
     if chosen is None:
