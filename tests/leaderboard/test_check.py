@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.leaderboard.parts import write_result
 from uae_bench import runs
-from uae_bench.cli import app
+from uae_bench.cli.commands import app
 from uae_bench.errors import BadInput, CheckFailed
 from uae_bench.leaderboard import add_results, check_boards, render_boards
 from uae_bench.records import Value
