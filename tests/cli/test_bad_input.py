@@ -44,6 +44,7 @@ def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
         ("-r oracle-evidence>bm25", 1, ("cannot stand in the chain",)),
         ("-r bm25>random", 2, ("random cannot follow",)),
         ("-r bm25:x", 2, ("takes no argument",)),
+        ("-r cross-encoder", 2, ("a cross-encoder's name or folder", "bm25>cross-encoder:NAME")),
         ("-r dense: ", 2, ("empty step or argument",)),
         ("-r bm25 -r bm25", 2, ("'bm25' is given twice",)),
         ("-r dense -r dense:minilm", 2, ("given twice",)),
