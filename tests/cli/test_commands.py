@@ -91,6 +91,9 @@ def test_every_command_shows_how_it_is_typed(command: str) -> None:
         ("uae-bench le", {"leaderboard"}), ("uae-bench run --task q", {"qasper"}),
         ("uae-bench plan -r bm", {"bm25", "bm25-okapi"}), ("uae-bench run --baseline oracle-e", {"oracle-evidence"}),
         ("uae-bench run --measure uN", {"uNDCG"}), ("uae-bench export all.tar --stage re", {"retrieve"}),
+        ("uae-bench run --pool co", {"corpus"}), ("uae-bench run --scorer lab:n", {"lab:neox"}),
+        ("uae-bench run --held-out lab:l", {"lab:lfm2", "lab:llama"}), ("uae-bench run --encoder m", {"minilm"}),
+        ("uae-bench show ha", {"hard"}), ("uae-bench task check q", {"qasper"}),
     ],
 )  # fmt: skip
 def test_a_shell_can_complete(typed: str, offered: set[str]) -> None:
@@ -377,7 +380,18 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 def test_lists_name_everything_that_can_be_run() -> None:
     shown = call("list").out
-    for name in ("lab", "scifact", "bm25", "uae", "infonce", "oracle-evidence", "nDCG", "lab:lfm2"):
+    for name in (
+        "lab",
+        "scifact",
+        "bm25",
+        "uae",
+        "infonce",
+        "oracle-evidence",
+        "nDCG",
+        "lab:lfm2",
+        "lab:encoder",
+        "beir",
+    ):
         assert name in shown, name
     call("list", "retriever").refused(2, "'retriever' is no kind", "did you mean retrievers")
     assert "bm25" in call("list", "retrievers").out

@@ -19,8 +19,8 @@ class Request(BaseModel):
     """An experiment: which systems on which tasks, read and judged by which models.
 
     None means "as the task's card says". `settings` maps `component.option` to a value and enters the keys of the
-    stages that read the option. Without `retrievers` only the baseline runs. `limit` keeps the first n queries of
-    each split and marks the result partial.
+    stages that read the option. The baseline runs beside the `retrievers`, alone where there are none (beside a row
+    made elsewhere). `limit` keeps the first n queries of each split and marks the result partial.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
