@@ -59,6 +59,7 @@ def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
         ("-r bm25 --set tiny.title=mine", 2, ("title of task tiny is only shown",)),
         ("-r bm25 --seeds 1,x", 2, ("--seeds '1,x'", "e.g. --seeds 0,1,2")),
         ("-r bm25 --seeds -1", 2, ("-1",)),
+        ("-r bm25 --held-out lab:neox --held-out lab:neox", 2, ("'lab:neox' is given twice",)),
         ("-r bm25 --seeds 1,1", 2, ("1 is given twice",)),
         ("-r bm25 --set bm25.k=1", 1, ("bm25 has no option 'k'", "k1")),
         ("-r bm25 --set bm25.k1=high", 1, ("bm25.k1", "high", "uae-bench show bm25")),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,13 @@ from rich.console import Console
 
 from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
+from tests.leaderboard.parts import write_result
 from tests.task.parts import write_jsonl
 from uae_bench.cli import arguments, show
+from uae_bench.cli.tables import print_results
+from uae_bench.experiment import Results
 from uae_bench.experiment.request import Request
+from uae_bench.result import ModelRef, read_record
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
 
@@ -164,6 +169,20 @@ def test_queries_left_out_are_told_of_shown_measures_alone(tmp_path: Path) -> No
     outcome = call("run", "-t", card, "-r", "bm25", *(f"--measure={one}" for one in asked), *where(tmp_path))
     told = next(line for line in outcome.out.splitlines() if " without " in line)
     assert "RR" in told and "R@3" not in told
+
+
+@pytest.mark.parametrize(
+    ("task", "said"), [("toy", "by lab:lfm2, the model that trained systems learnt from"), (None, "by lab:lfm2")]
+)
+def test_the_table_names_who_taught_only_where_something_was_taught(
+    tmp_path: Path, task: str | None, said: str
+) -> None:
+    scorer = {"scorer": ModelRef(spec="lab:lfm2", identity={})}
+    folder = write_result(tmp_path / "one", {"ExpUtil@1": [1.0, 0.0]}, models=scorer, train_task=task)
+    console = Console(file=StringIO(), width=200)
+    print_results(console, Results((read_record(folder / "record.json"),), (), {}, {}, {"toy": "bm25"}))
+    assert isinstance(console.file, StringIO)
+    assert f"utility: log-ratio {said}\n" in console.file.getvalue()
 
 
 def test_options_go_before_the_experiment_file(tmp_path: Path) -> None:

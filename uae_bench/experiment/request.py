@@ -42,7 +42,7 @@ class Request(BaseModel):
     measures: tuple[str, ...] | None = Field(default=None, min_length=1)
     settings: Mapping[str, Setting] = Field(default_factory=dict)
 
-    @field_validator("tasks", "retrievers", "seeds", "measures")
+    @field_validator("tasks", "retrievers", "held_out", "seeds", "measures")
     @classmethod
     def _no_repeats(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         repeated = {value for value in values or () if values and values.count(value) > 1}
