@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from uae_bench.errors import BadInput, StoreError
 from uae_bench.store import (
+    CallCache,
     Json,
     Key,
     Store,
@@ -511,6 +513,11 @@ def test_a_torn_archive_is_refused(tmp_path: Path, share: float) -> None:
     assert Store(tmp_path / "two").entries() == []
 
 
+def test_a_folder_is_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is no whole tar archive: Is a directory"):
+        Store(tmp_path / "two").import_(tmp_path)
+
+
 def test_a_missing_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"there is no archive .*nowhere\.tar"):
         Store(tmp_path / "two").import_(tmp_path / "nowhere.tar")
@@ -551,6 +558,21 @@ def test_a_broken_call_cache_is_named_with_the_fix(tmp_path: Path, content: byte
     with pytest.raises(StoreError, match=r"cannot use the call cache .*calls\.sqlite") as caught:
         store.calls.get("d")
     assert caught.value.hint
+
+
+def test_a_call_cache_on_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(cache: CallCache) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+        raise error
+
+    monkeypatch.setattr(CallCache, "_open", refuse)
+    with pytest.raises(StoreError, match=r"calls\.sqlite: disk I/O error"):
+        Store(tmp_path).calls.put("d", "m", [1])
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+    with pytest.raises(StoreError, match="the disk is full") as caught:
+        Store(tmp_path).calls.put("d", "m", [1])
+    assert "free space" in caught.value.hint
 
 
 def test_nan_never_enters_the_call_cache(tmp_path: Path) -> None:

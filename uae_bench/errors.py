@@ -10,7 +10,7 @@ UaeBenchError             what happened (with the values), why, and a hint that 
 ├── UsageError            exit 2   arguments that do not parse or contradict each other
 └── CheckFailed           exit 3   a check ran and found the thing wanting
 
-Anything else that escapes is our bug: exit 70. Interrupted: exit 130.
+Anything else that escapes is our bug: exit 70. Interrupted: exit 130. Nobody reads the output any more: exit 141.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
 
 
 def in_plain_words(message: str) -> str:

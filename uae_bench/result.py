@@ -159,7 +159,7 @@ def read_checked(path: Path, schema: type[Checked], what: str) -> Checked:
         return schema.model_validate(fields)
     except OSError as error:
         raise BadInput(f"cannot read the {what} {path}: {error.strerror}", hint="check the path") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not a whole JSON file: {error}", hint="run the experiment again") from error
     except ValidationError as error:
         first = error.errors()[0]

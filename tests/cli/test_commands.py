@@ -12,6 +12,7 @@ import sys
 import time
 import tomllib
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,14 @@ from rich.console import Console
 
 from tests.cli.parts import HEAVY, call, fresh
 from tests.experiment import parts
+from tests.leaderboard.parts import write_result
 from tests.task.parts import write_jsonl
 from uae_bench.cli import arguments, show
 from uae_bench.cli.outcome import console
 from uae_bench.cli.tables import print_results
+from uae_bench.experiment import Results
 from uae_bench.experiment.request import Request
+from uae_bench.result import ModelRef, read_record
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
 
@@ -94,6 +98,9 @@ def test_every_command_shows_how_it_is_typed(command: str) -> None:
         ("uae-bench le", {"leaderboard"}), ("uae-bench run --task q", {"qasper"}),
         ("uae-bench plan -r bm", {"bm25", "bm25-okapi"}), ("uae-bench run --baseline oracle-e", {"oracle-evidence"}),
         ("uae-bench run --measure uN", {"uNDCG"}), ("uae-bench export all.tar --stage re", {"retrieve"}),
+        ("uae-bench run --pool co", {"corpus"}), ("uae-bench run --scorer lab:n", {"lab:neox"}),
+        ("uae-bench run --held-out lab:l", {"lab:lfm2", "lab:llama"}), ("uae-bench run --encoder m", {"minilm"}),
+        ("uae-bench show ha", {"hard"}), ("uae-bench task check q", {"qasper"}),
     ],
 )  # fmt: skip
 def test_a_shell_can_complete(typed: str, offered: set[str]) -> None:
@@ -189,6 +196,22 @@ def test_queries_left_out_are_told_of_shown_measures_alone(tmp_path: Path) -> No
     assert "RR" in told and "R@3" not in told
 
 
+@pytest.mark.parametrize(
+    ("task", "said"), [("toy", "by lab:lfm2, the model that trained systems learnt from"), (None, "by lab:lfm2")]
+)
+def test_the_table_names_who_taught_only_where_something_was_taught(
+    tmp_path: Path, task: str | None, said: str
+) -> None:
+    scorer = {"scorer": ModelRef(spec="lab:lfm2", identity={})}
+    folder = write_result(tmp_path / "one", {"ExpUtil@1": [1.0, 0.0]}, models=scorer, train_task=task)
+    console = Console(file=StringIO(), width=200)
+    print_results(
+        console, Results((read_record(folder / "record.json"),), (), {}, {}, {"toy": "bm25"}, {"toy": "holm"})
+    )
+    assert isinstance(console.file, StringIO)
+    assert f"utility: log-ratio {said}\n" in console.file.getvalue()
+
+
 def test_options_go_before_the_experiment_file(tmp_path: Path) -> None:
     card = parts.write_task(tmp_path)
     path = tmp_path / "experiment.toml"
@@ -280,12 +303,12 @@ def test_every_field_of_an_experiment_is_an_option_of_its_name() -> None:
     assert list(inspect.signature(arguments.fields).parameters) == list(Request.model_fields)
 
 
-@pytest.mark.parametrize("name", ["bm25", "uae", " "])
-def test_an_imported_row_cannot_be_called_like_a_system(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "why"), [("bm25", "is called so"), ("uae", "is called so"), (" ", "says nothing")])
+def test_an_imported_row_cannot_be_called_like_a_system(tmp_path: Path, name: str, why: str) -> None:
     card = parts.write_task(tmp_path)
     (tmp_path / "mine.trec").write_text("")
     command = ("import", "run", tmp_path / "mine.trec", "--name", name, "-t", card, *where(tmp_path))
-    call(*command).refused(2, "cannot name an imported row")
+    call(*command).refused(2, "cannot name an imported row", why)
 
 
 def test_vectors_made_elsewhere_become_a_row(tmp_path: Path) -> None:
@@ -334,6 +357,24 @@ def test_the_store_says_what_an_artifact_is_of_and_an_archive_gets_its_folder(tm
 def test_a_run_that_cannot_be_read_is_named(tmp_path: Path, file: str) -> None:
     card = parts.write_task(tmp_path)
     call("import", "run", tmp_path / file, "--name", "mine", "-t", card, *where(tmp_path)).refused(1, "cannot be read")
+
+
+@pytest.mark.parametrize("amount", ["--days=-1", "--days=nan", "--keep=-1", "--keep=inf"])
+def test_what_is_no_amount_removes_nothing(tmp_path: Path, amount: str) -> None:
+    call("cache", "gc", amount, "--store", tmp_path / "store").refused(2, amount.replace("=", " "), "from 0 on")
+
+
+def test_the_lab_is_not_trained_for_a_place_or_seed_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uae_bench.lab.build._built", lambda *_: pytest.fail("training began"))
+    file = tmp_path / "encoder"
+    file.write_text("")
+    call("lab", "build", "--out", file).refused(1, str(file), "a file stands")
+    call("lab", "build", "--only", "encoder", "--out", tmp_path).refused(1, str(tmp_path), "a file stands")
+    negative = call("lab", "build", "--seed", "-1", "--out", tmp_path / "weights")
+    assert (negative.code, (tmp_path / "weights").exists()) == (2, False)
+    assert "--seed" in negative.err
 
 
 def test_nothing_to_export_is_said(tmp_path: Path) -> None:
@@ -398,7 +439,18 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 
 def test_lists_name_everything_that_can_be_run() -> None:
     shown = call("list").out
-    for name in ("lab", "scifact", "bm25", "uae", "infonce", "oracle-evidence", "nDCG", "lab:lfm2"):
+    for name in (
+        "lab",
+        "scifact",
+        "bm25",
+        "uae",
+        "infonce",
+        "oracle-evidence",
+        "nDCG",
+        "lab:lfm2",
+        "lab:encoder",
+        "beir",
+    ):
         assert name in shown, name
     call("list", "retriever").refused(2, "'retriever' is no kind", "did you mean retrievers")
     assert "bm25" in call("list", "retrievers").out

@@ -273,6 +273,18 @@ def test_a_task_without_answers_refuses_to_train_and_names_the_way_out(tmp_path:
     assert "--train-task" in caught.value.hint
 
 
+@pytest.mark.parametrize("use", ["train", "dev"])
+def test_a_split_without_answers_to_learn_from_is_told_while_planning(tmp_path: Path, use: str) -> None:
+    card = parts.write_task(tmp_path)
+    path = tmp_path / "data" / "queries.jsonl"
+    queries = [json.loads(line) for line in path.read_text().splitlines()]
+    write_jsonl(path, [{**query, "answers": ["Unanswerable"] if query["split"] == use else ["x"]} for query in queries])
+    with pytest.raises(NotPossible, match=f"none of the \\d+ {use} queries of tiny has an answer"):
+        parts.prepare(
+            card, tmp_path / "store", ("uae",), scorer="lab:lfm2", encoder="lab:encoder", settings=parts.QUICK
+        )
+
+
 def test_training_elsewhere_is_a_row_like_any_other(finished: Finished, tmp_path: Path) -> None:
     card = parts.write_task(tmp_path, answers=False, name="other", encoder=str(parts.encoder()))
     results = parts.run(card, tmp_path, ("uae",), train_task=str(finished.card), settings=parts.QUICK)

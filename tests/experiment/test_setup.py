@@ -29,17 +29,33 @@ def names(setup: Setup) -> list[str]:
 
 
 def test_the_card_says_what_the_request_leaves_open(tmp_path: Path) -> None:
-    setup = setup_of(tmp_path, "bm25", card={**LMS, "measures": JUDGED})
+    setup = setup_of(tmp_path, "dense", card={**LMS, "measures": JUDGED})
     assert (setup.test.pool, setup.test.depth, setup.context_size, setup.encoder) == ("document", 10, 2, "minilm")
     assert (setup.scorer, setup.generator, setup.test.definition) == ("lab:lfm2", "lab:neox", "log-ratio")
     assert [str(measure) for measure in setup.measures] == JUDGED
 
 
 def test_the_request_goes_before_the_card(tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"pool": "corpus", "depth": 7, "context_size": 1, "encoder": "bge", "measures": ("AP",)}
-    setup = setup_of(tmp_path, "bm25", card=LMS, **asked)
+    asked: dict[str, Any] = {"pool": "corpus", "depth": 7, "context_size": 1, "encoder": "bge", "measures": ("EM",)}
+    setup = setup_of(tmp_path, "dense", card=LMS, **asked)
     assert (setup.test.pool, setup.test.depth, setup.context_size, setup.encoder) == ("corpus", 7, 1, "bge")
-    assert [str(measure) for measure in setup.measures] == ["AP"]
+    assert [str(measure) for measure in setup.measures] == ["EM"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "encoder"),
+    [
+        ({}, ""),
+        ({"baseline": "bm25>dense"}, "bge"),
+        ({"pool": "hard"}, "bge"),
+        ({"pool": "corpus"}, ""),
+        ({"pool": "corpus", "measures": ("ExpUtil@1",)}, "bge"),
+    ],
+)
+def test_the_encoder_is_named_where_something_starts_from_it(
+    tmp_path: Path, asked: dict[str, Any], encoder: str
+) -> None:
+    assert setup_of(tmp_path, "bm25", card={**LMS, "encoder": "bge"}, **asked).encoder == encoder
 
 
 def test_the_baseline_is_a_row_even_if_not_asked_for(tmp_path: Path) -> None:

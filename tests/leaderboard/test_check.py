@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.leaderboard.parts import write_result
 from uae_bench import runs
-from uae_bench.cli import app
+from uae_bench.cli.commands import app
 from uae_bench.errors import BadInput, CheckFailed
 from uae_bench.leaderboard import add_results, check_boards, render_boards
 from uae_bench.records import Value
+from uae_bench.result import read_record, to_json
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,22 @@ def other_values(boards: Path) -> None:
     )
 
 
+OTHERWISE: dict[str, Any] = {
+    "kind": "imported",
+    "models": {"scorer": {"spec": "lab:neox", "identity": {}, "family": ""}},
+    "notes": ["nothing was dropped"],
+    "settings": {"bm25": {"k1": 9}},
+    "task_digest": "0" * 64,
+}
+"""What no values say: with the page rendered anew, only the record's own digest tells."""
+
+
+def change_record(key: str, value: Any, boards: Path) -> None:
+    path = only(boards, "records/toy/one*.json")
+    path.write_text(to_json(read_record(path).model_copy(update={key: value})), encoding="utf-8")
+    render_boards(boards)
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other values": (other_values, "is not the file that records/toy/one-seed0-"),
     "a missing file of values": (lambda b: only(b, "per_query/toy/one*.parquet").unlink(), "is missing"),
@@ -68,6 +87,19 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "an interval": (
         lambda b: edit(only(b, "records/toy/one*.json"), '"high": 1.0', '"high": 0.9'),
         "the interval of AP",
+    ),
+    "a partial record": (
+        lambda b: edit(only(b, "records/toy/one*.json"), '"partial": false', '"partial": true'),
+        "is partial: it is of 3 queries",
+    ),
+    **{
+        f"{key} of a record": (partial(change_record, key, value), r"one-seed0-.*json is not what one.*\.sha256 says")
+        for key, value in OTHERWISE.items()
+    },
+    "a missing digest": (lambda b: only(b, "records/toy/one*.sha256").unlink(), r"sha256 is missing"),
+    "a digest without a record": (
+        lambda b: (b / "records" / "toy" / "more.sha256").write_text(""),
+        "belongs to no record",
     ),
     "the layout of a record": (
         lambda b: edit(only(b, "records/toy/one*.json"), '"depth": 10', '"depth":  10'),

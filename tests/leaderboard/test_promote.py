@@ -103,7 +103,7 @@ def test_a_result_made_anew_replaces_the_one_of_its_configuration_and_seed(tmp_p
     boards = tmp_path / "boards"
     add_results([old, other_seed], boards)
     add_results([new], boards)
-    kept = sorted(path.name for path in (boards / "records" / "toy").iterdir())
+    kept = sorted(path.name for path in (boards / "records" / "toy").glob("*.json"))
     assert kept == sorted([f"bm25-seed0-{digest('new code')[:8]}.json", f"bm25-seed1-{digest('seed 1')[:8]}.json"])
     render_boards(boards)
     assert check_boards(boards) == 2

@@ -109,6 +109,7 @@ def test_different_dimensions_are_named() -> None:
         (VECTORS[0], IDS, r"holds float32 of shape \(2,\)"),
         (VECTORS.astype(int), IDS, "holds int64 of shape"),
         (np.array([[1, 0], [np.nan, 1], [2, 2]]), IDS, "the vector of 'p2' is not finite"),
+        (np.array([[1, 0], [0, 1e300], [2, 2]]), IDS, "the vector of 'p2' is not finite in float32"),
         (VECTORS, ("p1", "p2", "p1"), "the id 'p1' occurs twice"),
         (VECTORS[:0], (), r"of shape \(0, 2\)"),
     ],
@@ -148,6 +149,8 @@ def test_missing_ids_and_other_file_types_are_named(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", VECTORS)
     with pytest.raises(BadInput, match="holds no ids"):
         read_vectors(tmp_path / "v.npy")
+    with pytest.raises(BadInput, match=r"cannot read ids from .*nowhere"):
+        read_vectors(tmp_path / "v.npy", tmp_path / "nowhere")
     (tmp_path / "ids.json").write_text('{"p1": 0}')
     with pytest.raises(BadInput, match=r"ids\.json is no list of ids"):
         read_vectors(tmp_path / "v.npy", tmp_path / "ids.json")

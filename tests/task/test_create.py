@@ -105,6 +105,26 @@ def test_unusable_data_leaves_no_card(tmp_path: Path) -> None:
     assert not (tmp_path / "mine.toml").exists()
 
 
+@pytest.mark.parametrize(("count", "told"), [(1, 1), (3, 3), (30, 20)])
+def test_problems_are_told_line_by_line_where_no_card_is_written(tmp_path: Path, count: int, told: int) -> None:
+    unanswered = [question(f"q{number}") for number in range(count)]
+    source = write_json(tmp_path / "d.json", squad({"context": "x", "qas": unanswered}))
+    with pytest.raises(BadInput) as error:
+        new_card("mine", source, tmp_path)
+    assert str(error.value).count("has no answers") == told
+    assert ("has 30 problems, the first 20 of them:" in str(error.value)) is (count == 30)
+    assert "task check" not in error.value.hint
+    assert error.value.hint.count("is_impossible") == 1
+
+
+def test_newsqa_is_recognised_by_its_questions_and_a_csv_without_rows_is_no_data(tmp_path: Path) -> None:
+    story = {"text": "a b", "type": "test", "questions": []}
+    assert detect(write_json(tmp_path / "d.json", {"data": [story]})) == "newsqa"
+    (tmp_path / "d.csv").write_text("question,answer,context\n")
+    with pytest.raises(BadInput, match=r"d\.csv has no row below its header"):
+        new_card("mine", tmp_path / "d.csv", tmp_path)
+
+
 @pytest.mark.parametrize(("name", "text"), [("a.json", '{"x": 1}'), ("a.jsonl", '{"x": 1}\n'), ("a.txt", "x")])
 def test_an_unknown_layout_lists_the_known(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)

@@ -17,9 +17,11 @@ import pytest
 from tests.hub import Answering, serving
 from tests.task.parts import card_of, question, squad, write_json, write_jsonl
 from uae_bench.errors import BadInput, DataUnavailable
+from uae_bench.task.card import read_card
 from uae_bench.task.files import file_digest, find
 from uae_bench.task.readers import READERS
-from uae_bench.task.reading import read_json
+from uae_bench.task.readers.raw import RawTask
+from uae_bench.task.reading import read_json, read_jsonl
 from uae_bench.task.task import read_task
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -69,6 +71,28 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="is not UTF-8 text"):
         read_json(path)
+
+
+@pytest.mark.parametrize("reader", ["beir", "jsonl"])
+def test_one_file_for_a_reader_of_several_is_refused_with_their_names(tmp_path: Path, reader: str) -> None:
+    path = write_jsonl(tmp_path / "passages.jsonl", [{"id": "p", "text": "x"}])
+    with pytest.raises(BadInput, match=r"is one file: this reader needs a folder with \w+, queries") as error:
+        read_task(card_of(reader), path)
+    assert "queries.jsonl" in error.value.hint
+
+
+def test_brackets_without_end_are_no_data(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    (tmp_path / "d.json").write_text(deep)
+    with pytest.raises(BadInput, match=r"d\.json nests its brackets too deeply"):
+        read_json(tmp_path / "d.json")
+    raw = RawTask()
+    (tmp_path / "d.jsonl").write_text(f'{deep}\n{{"id": "p"}}\n')
+    assert [where[-2:] for where, _ in read_jsonl(tmp_path / "d.jsonl", raw)] == [":2"]
+    assert "nests its brackets too deeply" in str(raw.problems[0])
+    (tmp_path / "d.toml").write_text(f"name = {deep}")
+    with pytest.raises(BadInput, match=r"d\.toml is not valid TOML"):
+        read_card(tmp_path / "d.toml")
 
 
 def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:

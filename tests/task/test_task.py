@@ -214,6 +214,25 @@ def test_half_a_surrogate_pair_is_refused_where_it_stands(tmp_path: Path) -> Non
         read_task(card_of(), path)
 
 
+HALF = "\ud83d"
+
+
+@pytest.mark.parametrize(("text", "asked"), [(f"a {HALF}", "?"), ("a b", HALF)])
+def test_half_a_surrogate_pair_in_a_story_is_refused(tmp_path: Path, text: str, asked: str) -> None:
+    story = {"text": text, "type": "test", "questions": [{"q": asked, "consensus": {"s": 0, "e": 1}}]}
+    with pytest.raises(BadInput, match="half of a surrogate pair"):
+        read_task(card_of("newsqa"), write_json(tmp_path / "d.json", {"data": [story]}))
+
+
+@pytest.mark.parametrize("place", ["passages", "queries"])
+def test_half_a_surrogate_pair_in_the_name_of_a_document_is_refused(tmp_path: Path, place: str) -> None:
+    homes = {"passages": "d", "queries": "d", place: HALF}
+    write_jsonl(tmp_path / "passages.jsonl", [{"id": "p", "text": "x", "document_id": homes["passages"]}])
+    write_jsonl(tmp_path / "queries.jsonl", [{"id": "q", "text": "?", "document_id": homes["queries"]}])
+    with pytest.raises(BadInput, match="half of a surrogate pair"):
+        read_task(card_of("jsonl"), tmp_path)
+
+
 def test_data_without_queries_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="has 0 passages and 0 queries"):
         read_task(card_of(), write_json(tmp_path / "d.json", squad()))

@@ -3,56 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
 
-import typer
-
-import uae_bench
-from uae_bench.cli import boards, imports, lab, run, show, store, tasks
-from uae_bench.cli.outcome import Commands, out, report_bug, report_interrupt
-
-ABOUT = """Does a retriever really help the language model that reads its passages?
-
-Tasks, retrievers, utilities, answers, significance and cost, measured on the same queries.
-"""
-EXAMPLES = """\
-Start here:
-
-uae-bench run --retriever uae --task lab      train and test UAE on the embedded lab
-
-uae-bench list tasks                          what there is to run
-
-uae-bench plan --retriever uae --task qasper  what a run would cost
-"""
-
-app = typer.Typer(
-    name="uae-bench",
-    cls=Commands,
-    help=ABOUT,
-    epilog=EXAMPLES,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-for part in (run, show, tasks, store, imports, boards, lab):
-    part.add_to(app)
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        out.print(f"uae-bench {uae_bench.__version__}", highlight=False)
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, help="Print the version.")] = False,
-) -> None:
-    pass
+from uae_bench.errors import EXIT_INTERRUPTED
 
 
 def main() -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit. What takes time is imported within: an interrupt ends in words from the start."""
+    try:
+        from uae_bench.cli.commands import app
+        from uae_bench.cli.outcome import report_bug, report_interrupt
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted before anything was begun\n")
+        sys.exit(EXIT_INTERRUPTED)
     try:
         app(prog_name="uae-bench")
     except KeyboardInterrupt:

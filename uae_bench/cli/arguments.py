@@ -88,17 +88,34 @@ def fields(
         ),
     ] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="Bi-encoder to start from: a Hub name\\[@rev], folder, or preset.")
+        str | None,
+        typer.Option(
+            help="Bi-encoder to start from: a Hub name\\[@rev], folder, or preset.",
+            autocompletion=completion.encoder_names,
+        ),
     ] = None,
     scorer: Annotated[
-        str | None, typer.Option(help="Language model whose likelihoods make the utilities: hf:NAME@REV.")
+        str | None,
+        typer.Option(
+            help="Language model whose likelihoods make the utilities: hf:NAME@REV.",
+            autocompletion=completion.model_specs,
+        ),
     ] = None,
-    generator: Annotated[str | None, typer.Option(help="Language model that writes the answers.")] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(help="Language model that writes the answers.", autocompletion=completion.model_specs),
+    ] = None,
     held_out: Annotated[
-        list[str] | None, typer.Option(help="A language model that training never sees; 'none' for none.")
+        list[str] | None,
+        typer.Option(
+            help="A language model that training never sees; 'none' for none.", autocompletion=completion.model_specs
+        ),
     ] = None,
     pool: Annotated[
-        str | None, typer.Option(help="Which passages a query may retrieve: document, corpus or hard.")
+        str | None,
+        typer.Option(
+            help="Which passages a query may retrieve: document, corpus or hard.", autocompletion=completion.pool_kinds
+        ),
     ] = None,
     depth: Annotated[int | None, typer.Option(help="How many passages a system keeps.")] = None,
     context_size: Annotated[int | None, typer.Option(help="How many passages go into the prompt.")] = None,

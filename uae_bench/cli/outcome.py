@@ -7,13 +7,13 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, DataUnavailable, StoreError, UaeBenchError
+from uae_bench.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_UNREAD, DataUnavailable, StoreError, UaeBenchError
 
 DISK_ERRORS = frozenset({
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR,
@@ -25,13 +25,31 @@ PLAIN_WIDTH = 200
 """Columns of plain output, which goes to files and other programs: no cell is folded to fit a screen."""
 
 
+class Output(Console):
+    """A console that ends the program quietly where nobody reads it any more (`| head`)."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise SystemExit(unread())
+
+
+def open_closed_streams() -> None:
+    """Lead the streams that the caller closed nowhere.
+
+    Their descriptors are taken: else a file that is opened later would get one of them, and what libraries print there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+
+
 def console(*, stderr: bool) -> Console:
     """A console as wide as the terminal, or as COLUMNS says; wide where there is neither. A `:name:` is no emoji."""
     stream = sys.stderr if stderr else sys.stdout
     told = stream.isatty() or "COLUMNS" in os.environ
-    return Console(stderr=stderr, emoji=False, width=None if told else PLAIN_WIDTH)
+    return Output(stderr=stderr, emoji=False, width=None if told else PLAIN_WIDTH)
 
 
+open_closed_streams()
 out = console(stderr=False)
 err = console(stderr=True)
 
@@ -74,7 +92,11 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except BrokenPipeError as error:
+            raise typer.Exit(unread()) from error
         except UaeBenchError as error:
             show_error(error)
             raise typer.Exit(error.exit_code) from error
@@ -93,6 +115,12 @@ def _disk(error: OSError) -> StoreError:
         f"cannot read or write {where}: {error.strerror}",
         hint="free some space (uae-bench cache gc), or name another place",
     )
+
+
+def unread() -> int:
+    """The exit code where nobody reads the output any more, as of a program that SIGPIPE ends; the rest is lost."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_UNREAD
 
 
 def report_interrupt() -> int:

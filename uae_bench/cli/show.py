@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from uae_bench.cli import completion
 from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import print_fields, print_rows
 from uae_bench.errors import UnknownName, UsageError
@@ -54,6 +55,8 @@ class Kind(StrEnum):
     retrievers = "retrievers"
     measures = "measures"
     models = "models"
+    encoders = "encoders"
+    readers = "readers"
 
 
 def list_names(
@@ -72,7 +75,11 @@ def list_names(
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="A task, retriever, trainer, measure, or hard, training, lm, significance.")
+        str,
+        typer.Argument(
+            help=f"A task, retriever, trainer, measure, or {', '.join(completion.SHARED)}.",
+            autocompletion=completion.shown_names,
+        ),
     ],
 ) -> None:
     """One thing by name: what it is, its options and their defaults."""
@@ -99,8 +106,7 @@ def show(
         print_fields(out, {name: str(_shared()[name].__doc__)})
         _show_options(name, _shared()[name])
     else:
-        known = [*TRAINERS, *RETRIEVERS, *REFERENCES, *MEASURES, *card_names(), *_shared()]
-        raise UnknownName(f"nothing is called {name!r}", hint=nearest(name, known))
+        raise UnknownName(f"nothing is called {name!r}", hint=nearest(name, completion.shown_names()))
 
 
 def _shared() -> Mapping[str, type[BaseModel]]:
@@ -110,7 +116,7 @@ def _shared() -> Mapping[str, type[BaseModel]]:
     from uae_bench.experiment.models import Precision
     from uae_bench.experiment.retrieving import HardPool
 
-    return {"hard": HardPool, "training": Training, "lm": Precision, "significance": Testing}
+    return dict(zip(completion.SHARED, (HardPool, Training, Precision, Testing), strict=True))
 
 
 def _show_trainer(name: str) -> None:
@@ -213,7 +219,22 @@ def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
         rows = [[f"lab:{name}", "ships with uae-bench; runs anywhere"] for name in LAB_FAMILIES]
         rows += [[f"{name}:NAME[@REVISION]", "a folder or Hub name"] for name in LMS if name != "lab"]
         return "language models", ("spec", "what it is"), rows
+    if kind is Kind.encoders:
+        from uae_bench.encoder_source import PRESETS
+
+        rows = [["lab:encoder", "ships with uae-bench; runs anywhere"]]
+        rows += [[name, preset.model] for name, preset in PRESETS.items()]
+        return "encoders", ("name", "what it is"), [*rows, ["NAME[@REVISION]", "a folder or Hub name"]]
+    if kind is Kind.readers:
+        from uae_bench.task.readers import READERS
+
+        return "readers", ("name", "files"), [[name, _files(READERS[name].layout)] for name in READERS]
     return "retrievers", ("name", "what it is"), _retrievers()
+
+
+def _files(layout: Mapping[str, tuple[str, ...]]) -> str:
+    """The file names that a reader looks for, role by role."""
+    return "; ".join(f"{role}: {' or '.join(patterns)}" for role, patterns in layout.items()) or "none: generated"
 
 
 def _retrievers() -> list[list[str]]:

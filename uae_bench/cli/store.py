@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +69,9 @@ def gc(
     store: arg.StoreFolder = arg.DEFAULT_STORE,
 ) -> None:
     """Remove unfinished, torn and altered artifacts, and on request old ones."""
+    for option, value in (("--days", days), ("--keep", keep)):
+        if value is not None and not 0 <= value < math.inf:
+            raise UsageError(f"{option} {value:g} is no amount", hint="a number from 0 on")
     report = Store(store).gc(
         older_than=None if days is None else days * SECONDS_PER_DAY,
         max_bytes=None if keep is None else round(keep * MEBIBYTE),

@@ -116,9 +116,9 @@ def _notes(
         lines.append("references see answers or evidence that no retriever may see")
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]
     if utilities:
-        lines.append(
-            f"utility: {records[0].definition} by {utilities[0].spec}, the model that trained systems learnt from"
-        )
+        trained = any(record.train_task for record in records)
+        teacher = ", the model that trained systems learnt from" if trained else ""
+        lines.append(f"utility: {records[0].definition} by {utilities[0].spec}{teacher}")
     return lines
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from uae_bench.cli import arguments as arg
+from uae_bench.cli import completion
 from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import counted, print_rows
 
@@ -25,7 +26,9 @@ uae-bench task new claims --from beir-folder/
 uae-bench task new faq --from faq.csv --column question=Frage --column answer=Antwort
 """
 
-Name = Annotated[str, typer.Argument(help="A task's name, or the path of its card.")]
+Name = Annotated[
+    str, typer.Argument(help="A task's name, or the path of its card.", autocompletion=completion.task_names)
+]
 
 
 @app.command(epilog=NEW_EXAMPLES)

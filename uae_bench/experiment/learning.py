@@ -170,11 +170,21 @@ def train_step(
     """Stage train: a model directory from the training splits' candidates and utilities; dev chooses the checkpoint.
 
     Task, licence and `scorer` stand in the model's card.
+
+    Raises:
+        NotPossible: the trainer learns from utilities, and no query for training, or none for choosing, has an answer.
     """
     splits = bench.task.splits
     provenance = {"task": bench.task.name, "license": bench.task.card.license, "scorer": scorer}
     train = [query.id for split in bench.splits if splits[split].use == "train" for query in bench.of(split)]
     dev = [query.id for split in bench.splits if splits[split].use == "dev" for query in bench.of(split)]
+    for use, queries in (("train", train), ("dev", dev)):
+        if trainer.needs == "utilities" and not any(map(bench.task.answerable, queries)):
+            raise NotPossible(
+                f"{trainer.name} learns from utilities, and none of the {len(queries)} {use} queries of "
+                f"{bench.task.name} has an answer to make them from",
+                hint="train on a task that has answers in splits for train and dev: --train-task qasper",
+            )
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         gains = utilities(runs.read_utilities(inputs["labels"].folder / UTILITIES), definition) if labels else {}

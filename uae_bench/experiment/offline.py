@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from uae_bench.experiment.request import Request
-from uae_bench.experiment.setup import Setup, full_name, settable
+from uae_bench.experiment.setup import Setup, full_name, reads_encoder, settable
 from uae_bench.references import REFERENCES
 from uae_bench.retrieval.chain import parse_system
 from uae_bench.systems import TRAINERS
@@ -24,9 +24,13 @@ def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training:
     fields = given | {
         "retrievers": tuple(dict.fromkeys(map(_without_hub, asked.retrievers))),
         "baseline": _without_hub(setup.baseline),
-        "encoder": ENCODER,
         "held_out": HELD_OUT if setup.held_out else (),
     }
+    learn = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
+    pool = "document" if setup.test.pool == "hard" else setup.test.pool
+    fields.pop("encoder", None)
+    if reads_encoder([*systems, fields["baseline"]], {pool}, setup.measures, learns=bool(learn)):
+        fields["encoder"] = ENCODER
     fields |= {role: LANGUAGE_MODEL for role in ("scorer", "generator") if getattr(setup, role)}
     cards = [load_card(name) for name in asked.tasks]
     for field in ("baseline", "encoder", "scorer", "generator", "held_out"):
@@ -34,10 +38,9 @@ def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training:
             fields.pop(field, None)  # nobody typed it, and it holds without
     if not asked.retrievers:
         del fields["retrievers"]  # the baseline alone
-    if setup.test.pool == "hard":
-        fields["pool"] = "document"
+    if setup.test.pool != pool:
+        fields["pool"] = pool
     settings = _settings(asked, systems, (*tasks, training))
-    learn = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
     readers = [name for name in sorted(learn) if "reward_model" in TRAINERS[name].config.model_fields]
     settings |= {f"{name}.reward_model": LANGUAGE_MODEL for name in readers}
     if learn and setup.training.pool == "hard":

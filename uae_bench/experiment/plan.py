@@ -139,7 +139,9 @@ class TaskPlan:
 
     def _require_own_name(self, name: str) -> None:
         taken = {*self.setup.references, *TRAINERS, *RETRIEVERS, *(system.name for system in self.setup.systems)}
-        if name in taken or not name.strip():
+        if not name.strip():
+            raise UsageError(f"{name!r} cannot name an imported row: it says nothing", hint="give another --name")
+        if name in taken:
             raise UsageError(f"{name!r} cannot name an imported row: a system is called so", hint="give another --name")
 
     def _system_row(self, system: System, seed: int) -> Row:

@@ -19,8 +19,8 @@ class Request(BaseModel):
     """An experiment: which systems on which tasks, read and judged by which models.
 
     None means "as the task's card says". `settings` maps `component.option` to a value and enters the keys of the
-    stages that read the option. Without `retrievers` only the baseline runs. `limit` keeps the first n queries of
-    each split and marks the result partial.
+    stages that read the option. The baseline runs beside the `retrievers`, alone where there are none (beside a row
+    made elsewhere). `limit` keeps the first n queries of each split and marks the result partial.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,7 +42,7 @@ class Request(BaseModel):
     measures: tuple[str, ...] | None = Field(default=None, min_length=1)
     settings: Mapping[str, Setting] = Field(default_factory=dict)
 
-    @field_validator("tasks", "retrievers", "seeds", "measures")
+    @field_validator("tasks", "retrievers", "held_out", "seeds", "measures")
     @classmethod
     def _no_repeats(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         repeated = {value for value in values or () if values and values.count(value) > 1}
@@ -94,7 +94,7 @@ def parse_setting(text: str) -> tuple[str, Setting]:
         raise UsageError(f"--set {text!r} is not of the form component.option=value", hint="e.g. --set uae.epochs=2")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         parsed = value.strip()
     if not isinstance(parsed, (bool, int, float, str)):
         raise UsageError(f"--set {text!r}: a value is a number, true, false or text", hint="lists are not options")
@@ -112,7 +112,7 @@ def read_experiment(path: Path) -> dict[str, Any]:
         fields = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"cannot read the experiment file {path}: {error.strerror}", hint="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not valid TOML: {error}", hint="mend the line it names") from error
     _refuse_unknown(fields)
     tables = fields.get("settings", {})

@@ -40,8 +40,8 @@ class Terms:
 class Setup:
     """What holds for every row of one task: the terms on which it is tested, and those of the task that is learnt from.
 
-    The two are one where no other task is trained on. `scorer` and `generator` are "" where no row or measure needs
-    one.
+    The two are one where no other task is trained on. `encoder`, `scorer` and `generator` are "" where no row or
+    measure needs one.
     """
 
     test: Terms
@@ -92,8 +92,8 @@ def resolve(
 
     Raises:
         UnknownName: a system or split that does not exist.
-        UsageError: a system named twice, a setting that no row uses, a held-out model that is not held out, a measure
-            or context that looks further than `depth`.
+        UsageError: a system named twice, a model, size or setting that no row uses, a held-out model that is not held
+            out, a measure or context that looks further than `depth`.
         NotPossible: a measure without its answers, or a model is needed and neither request nor card names one.
     """
     card = task.card
@@ -111,6 +111,10 @@ def resolve(
     asked = by_component(request.settings)
     terms = _terms(card, asked)
     own = replace(terms, pool=request.pool or terms.pool, depth=request.depth or terms.depth)
+    needs = {need for measure in measures for need in measure.needs}
+    if request.context_size and not needs & WRITTEN:
+        what = f"--context-size {request.context_size} changes nothing here: no measure asks for what is written"
+        raise UsageError(what, hint="leave it out, or measure answers")
     context_size = request.context_size or card.context_size
     _refuse_beyond(own, measures, context_size)
     learns = any(step.name in TRAINERS for system in systems for step in system.steps)
@@ -118,7 +122,6 @@ def resolve(
         raise UsageError(f"--train-task {request.train_task} changes nothing here: no row is trained", hint=TRAINED)
     trainers = [TRAINERS[step.name] for system in systems for step in system.steps if step.name in TRAINERS]
     _require_answers(trainers, training)
-    needs = {need for measure in measures for need in measure.needs}
     labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
     scorer = _named("scorer", request.scorer, (task, training), labels)
     generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
@@ -134,13 +137,18 @@ def resolve(
     used |= {"lm"} if scorer or generator else set()
     used |= {"significance"} if imported or len(names) > 1 else set()
     _refuse_unused(asked, used)
+    named = (*request.retrievers, request.baseline or card.baseline)
+    encodes = reads_encoder(named, pools, measures, learns=learns)
+    if request.encoder and not encodes:
+        what = f"--encoder {request.encoder} changes nothing here: no row starts from it"
+        raise UsageError(what, hint="leave it out, or add a row that does: --retriever dense")
     return Setup(
         test=own,
         training=learnt_from,
         split=request.split,
         limit=request.limit,
         context_size=context_size,
-        encoder=encoder,
+        encoder=encoder if encodes else "",
         scorer=scorer,
         generator=generator,
         held_out=_held_out(request, task, {scorer, generator, *read}, judged=bool(needs & JUDGED_NEEDS)),
@@ -163,6 +171,16 @@ def full_name(name: str, encoder: str) -> str:
     refuse_chained(name)
     steps = [step.strip() for step in name.split(">")]
     return ">".join(f"dense:{encoder}" if step == "dense" else step for step in steps)
+
+
+def reads_encoder(names: Iterable[str], pools: Container[str], measures: Iterable[Measure], *, learns: bool) -> bool:
+    """Whether anything starts from the encoder: `dense` alone, what is trained, a hard pool, a corpus to be labelled.
+
+    `names` are systems as they were typed, `pools` the kinds that they retrieve from.
+    """
+    if learns or "hard" in pools or any("dense" in map(str.strip, name.split(">")) for name in names):
+        return True
+    return "corpus" in pools and any("utilities" in measure.needs for measure in measures)
 
 
 def _require_answers(trainers: Iterable[Trainer], training: Task) -> None:

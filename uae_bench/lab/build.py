@@ -21,15 +21,17 @@ def build_lab(out: Path, only: Sequence[str], seed: int, progress: Progress) -> 
     Seed 0 is that of the shipped weights. One after the other they take up to two hours on two cores.
 
     Raises:
-        UnknownName: `only` names no part. StoreError: `out` cannot be made.
+        UnknownName: `only` names no part. StoreError: a part's folder cannot be made; nothing is trained then.
     """
     parts = (*LAB_FAMILIES, ENCODER)
     for name in only:
         if name not in parts:
             raise UnknownName(f"the lab has no part {name!r}", hint=nearest(name, parts))
+    chosen = tuple(dict.fromkeys(only)) or parts
     with explained(out):
-        out.mkdir(parents=True, exist_ok=True)
-    return _built(only or parts, out, seed, progress)
+        for name in chosen:
+            (out / name).mkdir(parents=True, exist_ok=True)
+    return _built(chosen, out, seed, progress)
 
 
 def _built(parts: Sequence[str], out: Path, seed: int, progress: Progress) -> Iterator[tuple[str, Path]]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from uae_bench.errors import BadInput, CheckFailed
 from uae_bench.leaderboard.audit import audit
 from uae_bench.leaderboard.pages import pages
-from uae_bench.leaderboard.shelf import MEASUREMENTS, PER_QUERY, Entry, entries
+from uae_bench.leaderboard.shelf import MEASUREMENTS, PER_QUERY, RECORDS, Entry, entries
 from uae_bench.result import to_json
 from uae_bench.store import file_digest
 
 README = "README.md"
 _AGAIN = "add the result again from its folder, then uae-bench leaderboard render"
+_WHOLE = "run it without --limit, and add that result in its place"
 
 
 def check_boards(boards: Path) -> int:
@@ -46,6 +47,8 @@ def _read(boards: Path) -> list[Entry]:
 
 def _check_entry(entry: Entry) -> None:
     boards, record = entry.boards, entry.record
+    if record.partial:
+        raise CheckFailed(f"{boards / entry.record_file} is partial: it is of {record.queries} queries", hint=_WHOLE)
     for name, digest in ((entry.values_file, record.per_query.digest), (entry.groups_file, record.groups.digest)):
         if not (boards / name).is_file():
             raise CheckFailed(f"{boards / name} is missing", hint=_AGAIN)
@@ -55,12 +58,21 @@ def _check_entry(entry: Entry) -> None:
         raise CheckFailed(f"{boards / entry.record_file} is not in canonical form: edited by hand?", hint=_AGAIN)
     entry.measured()
     audit(record, entry.values(), entry.groups(), entry.record_file)
+    path = boards / entry.digest_file
+    if not path.is_file():
+        raise CheckFailed(f"{path} is missing", hint=_AGAIN)
+    if path.read_bytes() != entry.digest().encode():
+        raise CheckFailed(f"{boards / entry.record_file} is not what {path.name} says: edited by hand?", hint=_AGAIN)
 
 
 def _check_files(boards: Path, published: Sequence[Entry]) -> None:
     """No file without a record."""
-    known = {name for entry in published for name in (entry.values_file, entry.groups_file, entry.measured_file)}
-    for folder in (PER_QUERY, MEASUREMENTS):
+    known = {
+        name
+        for entry in published
+        for name in (entry.record_file, entry.digest_file, entry.values_file, entry.groups_file, entry.measured_file)
+    }
+    for folder in (RECORDS, PER_QUERY, MEASUREMENTS):
         for path in sorted((boards / folder).rglob("*")):
             if path.is_file() and path.relative_to(boards).as_posix() not in known:
                 raise CheckFailed(f"{path} belongs to no record", hint="delete it")

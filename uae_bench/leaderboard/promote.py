@@ -151,6 +151,7 @@ def _promote(folder: Path, record: ResultRecord, boards: Path) -> Path:
     write_atomically(boards / entry.groups_file, (folder / record.groups.file).read_bytes())
     write_atomically(boards / entry.measured_file, _published(measured))
     write_atomically(boards / entry.record_file, result.to_json(record))
+    write_atomically(boards / entry.digest_file, entry.digest())
     return boards / entry.record_file
 
 
@@ -163,7 +164,7 @@ def _remove_superseded(entry: Entry) -> None:
     others = [other for other in known if other.record_file != entry.record_file]
     for other in others:
         if _same_row(other.record, entry.record):
-            for name in (other.record_file, other.values_file, other.measured_file):
+            for name in (other.record_file, other.digest_file, other.values_file, other.measured_file):
                 (entry.boards / name).unlink(missing_ok=True)
             if all(kept is other or kept.groups_file != other.groups_file for kept in others):
                 (entry.boards / other.groups_file).unlink(missing_ok=True)

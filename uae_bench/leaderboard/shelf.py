@@ -1,6 +1,7 @@
 """Where published results lie:
 
 * `records/<task>/<system>-seed<n>-<key>.json`   the record, byte for byte as its run wrote it
+* `records/<task>/<the same name>.sha256`        its digest, as `sha256sum` writes it
 * `per_query/<task>/<the same name>.parquet`     the values per query behind its means
 * `per_query/<task>/groups-<digest>.json`        document and answer kind of each query, shared by a split's results
 * `measured/<task>/<the same name>.json`         clock and host, outside the deterministic promise
@@ -21,6 +22,7 @@ from uae_bench import runs
 from uae_bench.errors import BadInput
 from uae_bench.records import Value
 from uae_bench.result import ModelRef, QueryGroups, ResultRecord, read_checked, read_groups, read_record
+from uae_bench.store import file_digest
 from uae_bench.task.card import safe_name
 
 RECORDS, PER_QUERY, MEASUREMENTS = "records", "per_query", "measured"
@@ -88,6 +90,10 @@ class Entry:
         return f"{RECORDS}/{safe_name(self.record.task)}/{self.name}.json"
 
     @property
+    def digest_file(self) -> str:
+        return f"{RECORDS}/{safe_name(self.record.task)}/{self.name}.sha256"
+
+    @property
     def values_file(self) -> str:
         return f"{PER_QUERY}/{safe_name(self.record.task)}/{self.name}.parquet"
 
@@ -98,6 +104,10 @@ class Entry:
     @property
     def measured_file(self) -> str:
         return f"{MEASUREMENTS}/{safe_name(self.record.task)}/{self.name}.json"
+
+    def digest(self) -> str:
+        """What `digest_file` holds: the sha256 of the record as it lies here, and its name."""
+        return f"{file_digest(self.boards / self.record_file)}  {self.name}.json\n"
 
     def values(self) -> list[Value]:
         """Its values per query."""

@@ -69,7 +69,8 @@ def _parse_step(part: str, text: str, trained: frozenset[str]) -> Step:
     if argument and not takes:
         raise UsageError(f"{name} takes no argument, but {part!r} gives one", hint=f"write {name}")
     if takes and not argument:
-        raise UsageError(f"{name} needs {takes} after a colon", hint=f"e.g. {name}:lab:encoder")
+        first = "" if "Q->R" in RETRIEVERS[name].shapes else "bm25>"
+        raise UsageError(f"{name} needs {takes} after a colon", hint=f"write {first}{name}:NAME")
     return Step(name, argument)
 
 

@@ -53,13 +53,13 @@ def read_vectors(path: Path, ids: Path | None = None) -> NamedVectors:
     """
     try:
         array, named = _load(path)
-        names = named if ids is None else _read_ids(ids)
     except BadInput:
         raise
     except Exception as error:  # each format's reader raises its own types, which all mean the same to a user
         raise BadInput(
             f"cannot read vectors from {path}: {error}", hint="is the file whole? is it of its type?"
         ) from error
+    names = named if ids is None else _read_ids(ids)
     if names is None:
         raise BadInput(f"{path} holds no ids", hint="give the file of ids, one per line in the order of the rows")
     return NamedVectors(tuple(names), _checked(array, names, path))
@@ -132,8 +132,11 @@ def _only_tensor(path: Path) -> NDArray[Any]:
 
 
 def _read_ids(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8")
-    names = json.loads(text) if path.suffix == ".json" else text.splitlines()
+    try:
+        text = path.read_text(encoding="utf-8")
+        names = json.loads(text) if path.suffix == ".json" else text.splitlines()
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"cannot read ids from {path}: {error}", hint="one id per line, or a JSON list") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadInput(f"{path} is no list of ids", hint="one id per line, or a JSON list of strings")
     return names
@@ -144,10 +147,13 @@ def _checked(array: NDArray[Any], names: Sequence[str], path: Path) -> NDArray[n
         raise BadInput(f"{path} holds {array.dtype} of shape {array.shape}", hint="write a float matrix, a row per id")
     if len(names) != len(array):
         raise BadInput(f"{path} has {len(array)} vectors but {len(names)} ids", hint="write one id per row")
-    vectors = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+        vectors = np.ascontiguousarray(array, dtype=np.float32)
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
-        raise BadInput(f"{path}: the vector of {names[broken[0]]!r} is not finite", hint="embed that text again")
+        raise BadInput(
+            f"{path}: the vector of {names[broken[0]]!r} is not finite in float32", hint="embed that text again"
+        )
     if len(set(names)) < len(names):
         repeated = next(name for position, name in enumerate(names) if name in names[:position])
         raise BadInput(f"{path}: the id {repeated!r} occurs twice", hint="write one vector per id")

@@ -51,10 +51,14 @@ def unpack(path: Path, target: Path) -> None:
 def _check_end(path: Path) -> None:
     """A tar ends in two empty blocks; cut off between two files it would pass for a smaller one."""
     size = 2 * tarfile.BLOCKSIZE
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - size))
-        if stream.read() != bytes(size):
-            raise tarfile.ReadError("its end is missing")
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - size))
+            end = stream.read()
+    except (IsADirectoryError, PermissionError) as error:
+        raise tarfile.ReadError(error.strerror) from error
+    if end != bytes(size):
+        raise tarfile.ReadError("its end is missing")
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path, path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import cast
 
 from uae_bench.errors import StoreError
 from uae_bench.store.digests import Json, canonical_json
+from uae_bench.store.files import is_full
 
 _SCHEMA = 1
 _CREATE = """
@@ -108,10 +109,14 @@ class CallCache:
         try:
             yield
         except (sqlite3.DatabaseError, OSError) as error:
-            raise StoreError(f"cannot use the call cache {self.path}: {error}", hint=self._remedy(error)) from error
+            name = getattr(error, "sqlite_errorname", "")
+            full = name.startswith("SQLITE_IOERR") and is_full(self.path)  # SQLite's files beside its own say only this
+            reason = f"the disk is full ({error})" if full else str(error)
+            remedy = self._remedy("SQLITE_FULL" if full else name)
+            raise StoreError(f"cannot use the call cache {self.path}: {reason}", hint=remedy) from error
 
-    def _remedy(self, error: Exception | None = None) -> str:
-        match getattr(error, "sqlite_errorname", ""):
+    def _remedy(self, name: str = "") -> str:
+        match name:
             case "SQLITE_FULL":
                 return "free space there and run the same command again; every finished batch is kept"
             case "SQLITE_BUSY":

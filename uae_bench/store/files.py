@@ -126,7 +126,7 @@ def _unwritable(error: BaseException | None, folder: Path) -> str | None:
             return f"{_REFUSED[error.errno]} ({error})"
         # Writers in native code raise their own types and keep the system's words (safetensors) or lose even those
         # (numpy's short write, torch), so the disk itself is asked.
-        if os.strerror(errno.ENOSPC) in str(error) or (_reasonless(error) and _free(folder) < _NOTHING_LEFT):
+        if os.strerror(errno.ENOSPC) in str(error) or (_reasonless(error) and is_full(folder)):
             return f"{_FULL[errno.ENOSPC]} ({error})"
         error = error.__cause__ or error.__context__
     return None
@@ -136,10 +136,10 @@ def _reasonless(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno is None)
 
 
-def _free(folder: Path) -> int:
-    """Bytes that may still be written where the folder is, or would be."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free
+def is_full(place: Path) -> bool:
+    """Whether next to nothing may still be written where a file or folder is, or would be."""
+    existing = next(path for path in (place, *place.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free < _NOTHING_LEFT
 
 
 def _concerns(error: OSError, folder: Path) -> bool:

@@ -28,7 +28,7 @@ class Trainer:
     """Something that turns a training set into a retriever's model.
 
     `defaults` is the TOML file that holds every option of `config` with its reason; trainers of one room share it.
-    `needs` is what a task must have: "utilities" (so, answers) or "evidence".
+    `needs` is what a task must have: "utilities" (so, answers, to train by and to choose by) or "evidence".
     `identity(options)` names by digest the models that are read besides the encoder; it belongs into the key.
     `reads(options)` names the language model whose states the training set has to hold, "" for none. They are read once
     for all trainers and seeds, and a model that is read here cannot be held out.

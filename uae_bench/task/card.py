@@ -184,7 +184,7 @@ def read_card(path: Path) -> TaskCard:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"the card {path} cannot be read: {error.strerror}", hint="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"the card {path} is not valid TOML: {error}", hint="mend that place") from error
     if isinstance(content.get("data"), str):
         content["data"] = str(path.parent / Path(content["data"]).expanduser())

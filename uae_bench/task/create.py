@@ -15,7 +15,7 @@ from uae_bench.task.readers import READERS
 from uae_bench.task.readers.raw import RawTask
 from uae_bench.task.reading import read_csv, read_json, read_jsonl
 from uae_bench.task.splitting import DEFAULT_SHARES
-from uae_bench.task.task import read_raw, sound
+from uae_bench.task.task import assembled, read_raw
 
 CSV_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "question": ("question", "query", "q"),
@@ -46,6 +46,8 @@ LAPTOP_SETTINGS = {
     "uae-direct": {"mode": "adapter"},
 }
 """Trains within minutes on two cores with no model but the encoder and the one that labels."""
+TOLD_PROBLEMS = 20
+"""How many problems of unusable data are told; there is no card yet by which `task check` could tell them all."""
 RANKING_MEASURES = ("nDCG@10", "R@10", "R@100", "AP", "RR", "Success@1")
 
 
@@ -70,8 +72,9 @@ def new_card(
         raise BadInput(f"{name!r} is a task that ships with uae-bench", hint="choose another name")
     content = _content(name, source, columns or {}, seed)
     raw = read_raw(parse_card(content, str(path)), None)
+    _refuse_problems(source, raw)
     content["splits"] = _splits(raw)
-    task = sound(parse_card(content, str(path)), raw)
+    task = assembled(parse_card(content, str(path)), raw)
     asked_about = {query.document_id for query in task.queries.values()}
     content["pool"] = "document" if asked_about <= task.documents.keys() else "corpus"
     content["has_answers"] = task.has_answers
@@ -148,7 +151,7 @@ def _detect_json(path: Path, content: Any) -> str:
     first = data[0] if isinstance(data, list) and data else None
     if isinstance(first, dict) and "paragraphs" in first:
         return "squad"
-    if isinstance(first, dict) and "storyId" in first:
+    if isinstance(first, dict) and "questions" in first:
         return "newsqa"
     if isinstance(content, dict) and any(isinstance(one, dict) and "full_text" in one for one in content.values()):
         return "qasper"
@@ -180,6 +183,19 @@ def _content(name: str, source: Path, columns: Mapping[str, str], seed: int) -> 
     }
 
 
+def _refuse_problems(source: Path, raw: RawTask) -> None:
+    """Nothing where the data is sound; BadInput with a problem per line where it is not."""
+    if not raw.problems:
+        return
+    told = [f"{one.where}: {one.what}" for one in raw.problems[:TOLD_PROBLEMS]]
+    if len(raw.problems) == 1:
+        raise BadInput(told[0], hint=raw.problems[0].fix)
+    first = f"{source} has {len(raw.problems)} problems"
+    first += f", the first {TOLD_PROBLEMS} of them:" if len(raw.problems) > TOLD_PROBLEMS else ":"
+    fixes = dict.fromkeys(one.fix for one in raw.problems[:TOLD_PROBLEMS])
+    raise BadInput("\n  ".join([first, *told]), hint="; ".join(fixes))
+
+
 def _splits(raw: RawTask) -> dict[str, dict[str, Any]]:
     """The splits that the files assign, where one is for testing; else 70/10/20 by document hash."""
     if "test" in raw.splits and raw.splits.keys() <= DEFAULT_SHARES.keys():
@@ -189,6 +205,8 @@ def _splits(raw: RawTask) -> dict[str, dict[str, Any]]:
 
 def _csv_options(source: Path, columns: Mapping[str, str]) -> dict[str, str]:
     _, row = next(read_csv(source), ("", {}))
+    if not row:
+        raise BadInput(f"{source} has no row below its header", hint="name a file that holds questions")
     unknown = sorted(columns.keys() - CSV_COLUMNS.keys())
     if unknown:
         raise BadInput(f"{unknown[0]!r} is no column to name", hint=f"known: {', '.join(CSV_COLUMNS)}")

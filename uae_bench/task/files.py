@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from uae_bench import store
-from uae_bench.errors import BadInput, DataUnavailable
+from uae_bench.errors import BadInput, DataUnavailable, UsageError
 from uae_bench.task.card import FileCard, TaskCard
 from uae_bench.task.readers.raw import Reader
 from uae_bench.task.reading import unreadable
@@ -20,8 +20,12 @@ def locate_files(card: TaskCard, reader: Reader, data: Path | None) -> dict[str,
     Raises:
         BadInput: nothing there that the reader knows, or a file differs from its sha256.
         DataUnavailable: nothing is on disk and the Hub gives nothing.
+        UsageError: `data` is given, and the task is generated.
     """
     if not reader.needs_files:
+        if data is not None:
+            what = f"the files {data} change nothing: task {card.name} is generated and reads none"
+            raise UsageError(what, hint="leave --data (--train-data) out")
         return {}
     chosen = data or (Path(card.data) if card.data else None)
     if chosen is None:
@@ -36,7 +40,11 @@ def locate_files(card: TaskCard, reader: Reader, data: Path | None) -> dict[str,
 
 def find(data: Path, reader: Reader) -> dict[str, Path]:
     """Files that `data` holds, by role: a file is the whole task, a folder is searched for the reader's patterns."""
+    expected = "; ".join(f"{role}: {' or '.join(patterns)}" for role, patterns in reader.layout.items())
     if data.is_file():
+        if "data" not in (reader.needs or ("data",)):
+            needs = ", ".join(reader.needs)
+            raise BadInput(f"{data} is one file: this reader needs a folder with {needs}", hint=f"names: {expected}")
         return {"data": data}
     if not data.is_dir():
         hint = "check the path given with --data (--train-data) or in the card"
@@ -57,7 +65,6 @@ def find(data: Path, reader: Reader) -> dict[str, Path]:
         return {"data": next(iter(found.values()))}  # nothing to test on: the one file is split by document
     missing = [role for role in reader.needs if not any(role in (name, name.split("/")[0]) for name in found)]
     if missing or not found:
-        expected = "; ".join(f"{role}: {' or '.join(patterns)}" for role, patterns in reader.layout.items())
         raise BadInput(
             f"the folder {data} lacks {', '.join(missing) or 'every file that this reader knows'}",
             hint=f"expected file names: {expected}",

@@ -20,7 +20,7 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file (also gzipped).
 
     Raises:
-        BadInput: naming line and column, or that the file ends early.
+        BadInput: naming line and column, or that the file ends early or nests too deeply.
     """
     text = _text(path)
     try:
@@ -32,6 +32,8 @@ def read_json(path: Path) -> Any:
             f"{path}:{error.lineno}:{error.colno} {what if ends else f'is not valid JSON: {error.msg}'}",
             hint="get the whole file again" if ends else "mend that place",
         ) from error
+    except RecursionError as error:
+        raise BadInput(f"{path} nests its brackets too deeply to be data", hint=_COMPARE) from error
 
 
 def read_jsonl(path: Path, raw: RawTask) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -44,6 +46,9 @@ def read_jsonl(path: Path, raw: RawTask) -> Iterator[tuple[str, dict[str, Any]]]
             entry = json.loads(line)
         except json.JSONDecodeError as error:
             raw.problem(where, f"not valid JSON at column {error.colno}: {error.msg}", "mend or remove the line")
+            continue
+        except RecursionError:
+            raw.problem(where, "the line nests its brackets too deeply to be data", "remove the line")
             continue
         if isinstance(entry, dict):
             yield where, entry

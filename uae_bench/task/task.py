@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from uae_bench.errors import BadInput, NotPossible, UnknownName
+from uae_bench.errors import BadInput, NotPossible, UnknownName, UsageError
 from uae_bench.records import Annotation, Answer, Passage, Query, RetrievalView
 from uae_bench.registry import nearest
 from uae_bench.task.card import TaskCard, explained, load_card, override
@@ -26,6 +26,8 @@ from uae_bench.task.splitting import DEFAULT_SHARES, draw_splits
 Pools = Mapping[str, tuple[str, ...]] | None
 _NUMBER = re.compile(r"(\d+)")
 _NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+SHOWN_ONLY = ("name", "title", "citation", "obtain", "has_answers")
+"""Keys of a card that people read; no result depends on them, so they are no settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,21 +194,35 @@ def load_task(name_or_card: str, *, data: Path | None = None, overrides: Mapping
 
     Raises:
         UnknownName, BadInput: no such card, a bad card, files that cannot be found, fetched or used.
+        UsageError: `data` or an override that changes nothing.
     """
-    return read_task(configured(load_card(name_or_card), overrides), data)
+    card = configured(load_card(name_or_card), overrides)
+    raw = read_raw(card, data)
+    if "split_seed" in overrides and not _draws(card, raw):
+        raise UsageError(
+            f"split_seed changes nothing in task {card.name}: its splits are not drawn", hint="leave it out"
+        )
+    return sound(card, raw)
 
 
 def configured(card: TaskCard, overrides: Mapping[str, object]) -> TaskCard:
-    """The card with overrides; a key that is neither the card's nor its reader's option is refused."""
+    """The card with overrides.
+
+    Raises:
+        BadInput: a key that is neither the card's nor its reader's option. UsageError: one that is only shown.
+    """
     options = READERS[card.reader].options.model_fields
     full: dict[str, object] = {}
     for key, value in overrides.items():
-        if key.split(".")[0] in TaskCard.model_fields:
+        table = key.split(".")[0]
+        if table in SHOWN_ONLY:
+            raise UsageError(f"{table} of task {card.name} is only shown: it changes no result", hint="leave it out")
+        if table in TaskCard.model_fields:
             full[key] = value
         elif key in options:
             full[f"options.{key}"] = value
         else:
-            hint = nearest(key, [*TaskCard.model_fields, *options])
+            hint = nearest(key, [*(TaskCard.model_fields.keys() - {*SHOWN_ONLY}), *options])
             raise BadInput(f"task {card.name} has no key or option {key!r}", hint=hint)
     return override(card, full)
 
@@ -230,7 +246,8 @@ def sound(card: TaskCard, raw: RawTask) -> Task:
         more = f" (and {len(raw.problems) - 1} more problems)" if len(raw.problems) > 1 else ""
         first = raw.problems[0]
         raise BadInput(
-            f"{first.where}: {first.what}{more}", hint=f"{first.fix}; 'uae-bench task check {card.name}' lists all"
+            f"{first.where}: {first.what}{more}",
+            hint=f"{first.fix}; 'uae-bench task check {card.name}' (or the card's path) lists all",
         )
     return assembled(card, raw)
 
@@ -309,8 +326,10 @@ def content_digest(task: Task) -> str:
 
 def _refuse_half_characters(raw: RawTask) -> None:
     """JSON can spell half a surrogate pair, which no file, table or model after this could hold."""
-    texts = [(f"passage {one.id!r}", f"{one.id}{one.title}{one.text}") for one in raw.passages.values()]
-    texts += [(f"query {one.id!r}", f"{one.id}{one.text}") for one in raw.queries.values()]
+    texts = [
+        (f"passage {one.id!r}", f"{one.id}{one.document_id}{one.title}{one.text}") for one in raw.passages.values()
+    ]
+    texts += [(f"query {one.id!r}", f"{one.id}{one.document_id}{one.text}") for one in raw.queries.values()]
     for query, given in raw.annotations.items():
         texts += [(f"an answer of query {query!r}", one.answer.text) for one in given]
     for where, text in texts:
@@ -320,11 +339,15 @@ def _refuse_half_characters(raw: RawTask) -> None:
             raw.problem(where, f"half of a surrogate pair at character {error.start}", "write the whole character")
 
 
+def _draws(card: TaskCard, raw: RawTask) -> bool:
+    """Whether splits are drawn by hash: the card says shares, or the files assign no query."""
+    return not raw.splits or any(split.share is not None for split in card.splits.values())
+
+
 def _splits(card: TaskCard, raw: RawTask, notes: list[Note]) -> dict[str, Split]:
-    declared = card.splits
-    drawn = any(split.share is not None for split in declared.values())
-    if not drawn and not raw.splits:
-        declared, drawn = DEFAULT_SHARES, True
+    declared, drawn = card.splits, _draws(card, raw)
+    if drawn and all(split.share is None for split in declared.values()):
+        declared = DEFAULT_SHARES
         notes.append(Note("drawn-splits", 3, "the data is one file: train, dev and test are 70/10/20 by document hash"))
     named = draw_splits(raw.queries.values(), declared, card.split_seed) if drawn else raw.splits
     unknown = sorted(named.keys() - declared.keys())

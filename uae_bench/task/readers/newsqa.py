@@ -75,7 +75,7 @@ class Stories:
     def context(self, text: str, where: str) -> Context:
         """The cut story; markers become blanks, so that offsets hold."""
         blank = _MARKER.sub(lambda found: " " * len(found.group()), text)
-        identity = hashlib.sha256(" ".join(blank.split()).encode()).hexdigest()[:16]
+        identity = _digest(" ".join(blank.split()))
         if identity not in self._known:
             self._known[identity] = add_context(self.raw, blank, self._words, identity, "", where, 0)
         return self._known[identity]
@@ -85,8 +85,7 @@ class Stories:
         if verdict == BAD_QUESTION:
             self.raw.count("bad-questions")
             return
-        digest = hashlib.sha256(f"{context.document_id}\n{text}".encode()).hexdigest()
-        query = Query(digest[:16], text.strip(), context.document_id)
+        query = Query(_digest(f"{context.document_id}\n{text}"), text.strip(), context.document_id)
         if query.id in self.raw.queries:
             self.raw.count("repeated-questions")
         elif self.raw.add_query(query, where, split):
@@ -174,7 +173,7 @@ def _story_text(text: Any, where: str) -> str:
 def _votes(text: str, where: str) -> dict[str, int]:
     try:
         return {str(answer): int(count) for answer, count in json.loads(text or "{}").items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         what = f"{where}: the column validated_answers is not a JSON object of counts: {text[:60]!r}"
         raise BadInput(what, hint="get the file again") from error
 
@@ -185,6 +184,11 @@ def _share(text: str, where: str) -> float:
         return 0.0 if text == "?" else float(text)
     except ValueError as error:
         raise BadInput(f"{where}: is_question_bad is {text!r}, not a number", hint="get the file again") from error
+
+
+def _digest(text: str) -> str:
+    """The start of a text's sha256; half a surrogate pair is hashed too, and refused with its place later."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def _consensus(raw: RawTask, context: Context, verdict: str, where: str) -> Annotation:
