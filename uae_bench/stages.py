@@ -118,7 +118,7 @@ STAGES: Mapping[str, Stage] = {
             *DEFINING,
             *_in("pipeline", "training_set", "permuted", "train"),
             *_in("experiment.learning", "train_step"),
-            *_in("task.task", "Task.evidence"),
+            *_in("task.task", "Task.answerable", "Task.evidence"),
         ),
     ),
     "generate": Stage(
