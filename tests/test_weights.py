@@ -228,3 +228,20 @@ def test_where_the_hub_gives_nothing_what_is_kept_is_used(hub: str, whole: None,
         fetch_by_name(hub, tmp_path, "config.json", "model.safetensors")
         assert found(silent, tmp_path) == f"{MAIN} config.json model.safetensors"
     assert found("http://127.0.0.1:9", tmp_path) == f"{MAIN} config.json model.safetensors"
+
+
+class Withholding(ModelHub):
+    """A hub that lists the model's files and then does not give one of them."""
+
+    def answer(self) -> tuple[bytes, dict[str, str]]:
+        return (b"", {}) if self.path.endswith("/modules.json") else super().answer()
+
+
+def test_where_the_hub_withholds_a_file_what_is_kept_is_used_now_and_later(
+    hub: str, whole: None, tmp_path: Path
+) -> None:
+    fetch_by_name(hub, tmp_path, "config.json", "model.safetensors")
+    with serving(Withholding) as withholding:
+        for _ in range(2):
+            assert found(withholding, tmp_path) == f"{MAIN} config.json model.safetensors"
+    assert found("http://127.0.0.1:9", tmp_path) == f"{MAIN} config.json model.safetensors"

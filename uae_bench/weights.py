@@ -156,16 +156,17 @@ def _snapshot(name: str, revision: str | None, offline: str) -> Path:
         found = Path(fetch(revision=usable.name if usable is not None else revision))
         offered = None if revision or _has_weights(found) else _offered(name)
         return found if offered is None else Path(fetch(revision=offered))
-    except GatedRepoError as error:
-        raise ModelUnavailable(
-            f"{name!r} is gated: its owner grants access by name", hint="accept its licence there, then `hf auth login`"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelUnavailable(f"the hub has no model {name!r} that you may see", hint="check the name") from error
     except Exception as error:  # the client's errors share no base class across its versions
         if usable is not None:
+            # the list of files that the attempt left would make what is here pass for unfinished ever after
+            (usable.parents[1] / "trees" / f"{usable.name}.json").unlink(missing_ok=True)
             _settled.add(usable)
             return usable
+        if isinstance(error, GatedRepoError):
+            what = f"{name!r} is gated: its owner grants access by name"
+            raise ModelUnavailable(what, hint="accept its licence there, then `hf auth login`") from error
+        if isinstance(error, RepositoryNotFoundError):
+            raise ModelUnavailable(f"the hub has no model {name!r} that you may see", hint="check the name") from error
         raise ModelUnavailable(f"fetching {name!r} failed: {error}", hint=hint) from error
 
 

@@ -132,4 +132,4 @@ def test_a_long_run_is_read_in_time_that_grows_with_its_lines_alone(tmp_path: Pa
         read(tmp_path / "run.txt", text, queries)
         return time.process_time() - began
 
-    assert seconds(24_000) < 30 * seconds(3_000)
+    assert seconds(24_000) < 30 * min(seconds(3_000) for _ in range(3))

@@ -10,6 +10,7 @@ output lie, devices and progress are in neither.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -157,6 +158,7 @@ class Experiment:
                         self._runner.make(step)
                 except Exception as error:
                     rows, failure = rows[:place], error
+                    _let_go(error)
                     break
         return rows, failure
 
@@ -224,9 +226,16 @@ def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:
     return read(name, data=data, overrides=by_component(asked.settings).get(card.name, {}))
 
 
+def _let_go(error: BaseException | None) -> None:
+    """Frees what the frames of an error hold, a language model maybe: others work before the error is told."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 def _turns(plan: TaskPlan) -> list[Sequence[Sequence[Step]]]:
     """What is made before any row is evaluated, each turn row by row: first every run and at once its times, while the
-    index is at hand, then what one language model after the other says of all runs. So each is loaded once.
+    index is at hand, then what one language model after the other says of all runs, so that each judges all in one go.
     """
     runs = [[row.run] if row.latency is None else [row.run, row.latency] for row in plan.rows]
     said = zip(*([[*judge.steps().values()] for judge in row.judges] for row in plan.rows), strict=True)

@@ -180,10 +180,11 @@ def train_step(
     dev = [query.id for split in bench.splits if splits[split].use == "dev" for query in bench.of(split)]
     for use, queries in (("train", train), ("dev", dev)):
         if trainer.needs == "utilities" and not any(map(bench.task.answerable, queries)):
+            elsewhere = "train on a task that has answers in splits for train and dev: --train-task qasper"
             raise NotPossible(
                 f"{trainer.name} learns from utilities, and none of the {len(queries)} {use} queries of "
                 f"{bench.task.name} has an answer to make them from",
-                hint="train on a task that has answers in splits for train and dev: --train-task qasper",
+                hint="raise --limit" if bench.limit else elsewhere,
             )
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:

@@ -91,7 +91,7 @@ def usable_device(wanted: str) -> str:
 
 
 def used_device(wanted: str) -> str:
-    """What finished work ran on: `cpu`, or the accelerator with its name, `cuda (NVIDIA H200)`.
+    """Where work of this process may have run: `cpu`, or the accelerator with its name, `cuda (NVIDIA H200)`.
 
     Torch is asked only where it is loaded already: without it the processor did everything.
     """

@@ -97,7 +97,8 @@ def resolve(
         NotPossible: a measure without its answers, or a model is needed and neither request nor card names one.
     """
     card = task.card
-    task.split(request.split)
+    if not task.split(request.split).queries:
+        raise NotPossible(f"split {request.split} of {task.name} has no queries", hint="choose a split that has some")
     encoder = request.encoder or card.encoder
     baseline = full_name(request.baseline or card.baseline, encoder)
     names = [full_name(name, encoder) for name in request.retrievers]

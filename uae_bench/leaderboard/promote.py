@@ -183,7 +183,7 @@ def _same_configuration(one: ResultRecord, other: ResultRecord) -> bool:
 
 
 CUT = "…"
-_ABSOLUTE = re.compile(r"""(^(?:-[A-Za-z])?|[=:>"'])/(?!/)(?:[^/>"']*/)*([^/>"']+)/?""")
+_ABSOLUTE = re.compile(r"""(^(?:-[A-Za-z])?|[=:>,"'])/(?!/)(?:[^/>"']*/)*([^/>"']+)/?""")
 """A path from the root and its last part: a word alone, behind a short option, `--option=`, `key=` or `backend:`, or a
 step of a chain."""
 
