@@ -66,7 +66,7 @@ def collect(world: int) -> dict[str, dict[str, Points]]:
 def draw(points: Mapping[str, Mapping[str, Points]], path: Path) -> None:
     """The three panels as one SVG."""
     plt.rcParams.update({"font.size": 9, "svg.hashsalt": "lab", "axes.spines.top": False, "axes.spines.right": False})
-    figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, width_ratios=(5, 3, 3))
+    figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), sharey=True, width_ratios=(5, 3, 3.4))
     for panel, (name, columns) in zip(panels, points.items(), strict=True):
         labels = list(columns)
         for system, (colour, marker, shift) in STYLE.items():
@@ -93,9 +93,9 @@ def draw(points: Mapping[str, Mapping[str, Points]], path: Path) -> None:
         panel.set_xlabel(name)
         panel.set_ylim(0, 1)
         panel.grid(axis="y", color="#e4e4e4", lw=0.6)
-    panels[2].set_xticks(range(3), ["utilities\nas labelled", "permuted", "permuted,\nno guard"])
-    panels[2].set_xlabel("control")
-    panels[2].margins(x=0.4)
+    panels[2].set_xticks(range(3), ["as\nlabelled", "permuted", "permuted,\nno guard"], fontsize=8)
+    panels[2].set_xlabel("control: the utilities")
+    panels[2].margins(x=0.25)
     panels[0].set_ylabel("Success@1 (evidence)")
     panels[0].legend(frameon=False, loc="upper right")
     figure.tight_layout()
