@@ -111,7 +111,7 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "train": Stage(
-        3,
+        4,
         (
             "uae_bench.systems",
             *ENCODING,

@@ -17,6 +17,8 @@ from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.store import folder_digest
+from uae_bench.systems.uae.data import CandidateSet
+from uae_bench.systems.uae.train import Lesson, told_by_teacher
 
 T = TypeVar("T")
 
@@ -63,10 +65,43 @@ def test_the_whole_method_learns_from_a_reward_model_that_agrees_with_the_utilit
 
 def test_the_fair_opponent_has_the_same_sets_and_hard_labels(tmp_path: Path) -> None:
     hard, soft = trained("infonce", tmp_path / "hard"), trained("uae", tmp_path / "soft")
-    assert hard["teacher"] == {"kind": "one-hot", "lambda": None, "normalised_entropy": 0.0}
+    told = hard["teacher"]
+    assert (told["kind"], told["lambda"], told["normalised_entropy"]) == ("one-hot", None, 0.0)
+    assert told["mass"] == {"positive": 1.0, "marked": 0.0, "negatives": 0.0}
+    assert told["expected_utility"]["teacher"] == told["expected_utility"]["positive"]
     assert hard["gate"] == soft["gate"]
     assert hard["reward_model"] == soft["reward_model"]
     assert dev_exp_util(tmp_path / "hard") > dev_exp_util(toy_encoder())
+
+
+def test_the_reward_model_keeps_its_best_weights_by_dev_or_on_request_its_last(tmp_path: Path) -> None:
+    def reward(keep: str) -> dict[str, Any]:
+        out = tmp_path / keep
+        report = trained(
+            "uae", out, reward_keep=keep, reward_epochs=30, reward_patience=30, reward_head_learning_rate=0.1, epochs=1
+        )
+        return dict(report["reward_model"])
+
+    found = {"best": reward("best"), "last": reward("last")}
+    losses = {point["step"]: point["eval_loss"] for point in found["best"]["dev"]}
+    assert found["best"]["dev"] == found["last"]["dev"]  # the same training
+    assert losses[found["best"]["best"]] == min(losses.values())
+    assert found["last"]["best"] == max(losses) != found["best"]["best"]
+    assert found["best"]["dev_gain"] != found["last"]["dev_gain"]
+
+
+def test_the_report_tells_where_the_teachers_mass_lies_and_what_a_reader_could_expect_of_it() -> None:
+    sets = [
+        CandidateSet("q", "doc", ("plus", "also", "far"), (0.0, 0.0, 0.0), marked=1),
+        CandidateSet("r", "doc", ("plus", "far"), (0.0, 0.0)),
+    ]
+    utilities = {"q": {"plus": 4.0, "also": 2.0, "far": 0.0}, "r": {"plus": 1.0, "far": -1.0}}
+    told = told_by_teacher(Lesson(sets, [], [[0.5, 0.25, 0.25], [0.75, 0.25]], [], 2.0, 0.9), utilities)
+    assert told == {
+        "lambda": 2.0, "normalised_entropy": 0.9,
+        "mass": {"positive": 0.625, "marked": 0.125, "negatives": 0.25},
+        "expected_utility": {"teacher": (2.5 + 0.5) / 2, "positive": 2.5, "even": 1.0},
+    }  # fmt: skip
 
 
 def test_the_product_is_an_ordinary_directory_without_pickle(tmp_path: Path) -> None:

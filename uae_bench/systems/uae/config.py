@@ -64,6 +64,7 @@ class RewardOptions(StudentOptions):
     reward_batch: Count
     reward_epochs: Count
     reward_evaluations: Count
+    reward_keep: Literal["best", "last"]
     reward_patience: Count
     reward_full_learning_rate: Positive
     reward_lora_learning_rate: Positive
@@ -87,6 +88,7 @@ class RewardOptions(StudentOptions):
 class SoftTeacher(StudentOptions):
     """A teacher whose distribution over a candidate set is a softmax of scores."""
 
+    teacher_marked: bool
     teacher_lambda: Positive | Literal["calibrated"]
     teacher_entropy: InnerShare
 

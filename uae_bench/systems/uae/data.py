@@ -16,27 +16,29 @@ Rule = Literal["evidence", "best-utility"]
 class Labelled:
     """A query with all its labelled candidates, in order of the run. `positive` is d⁺ and `rule` where it came from.
 
-    `others` are further passages that annotators marked: they are never taken for negatives.
+    `others` are further passages that annotators marked, in order of id: they are never taken for negatives.
     """
 
     query: Query
     candidates: tuple[str, ...]
     positive: str
     rule: Rule
-    others: frozenset[str]
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
     """B = {d⁺, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺; `scores`, in that order, are what the teacher reads.
 
-    `document` is the query's, or its own id where it has none: queries of one document are trained on together.
+    The `marked` passages after d⁺ are further ones that annotators marked; the negatives come last. `document` is the
+    query's, or its own id where it has none: queries of one document are trained on together.
     """
 
     query: str
     document: str
     passages: tuple[str, ...]
     scores: tuple[float, ...]
+    marked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ def labelled(queries: Sequence[Query], data: TrainingSet, positive: Rule) -> lis
         by_utility = sorted(candidates, key=lambda passage: (-utilities[passage], passage))
         marked = [p for p in by_utility if p in data.evidence.get(query.id, frozenset())]
         if marked and positive == "evidence":
-            found.append(Labelled(query, candidates, marked[0], "evidence", frozenset(marked[1:])))
+            found.append(Labelled(query, candidates, marked[0], "evidence", tuple(sorted(marked[1:]))))
         else:
-            found.append(Labelled(query, candidates, by_utility[0], "best-utility", frozenset()))
+            found.append(Labelled(query, candidates, by_utility[0], "best-utility", ()))
     return found
 
 
@@ -81,12 +83,14 @@ def nearest(item: Labelled, similarity: Mapping[str, float], negatives: int) -> 
 
 
 def gated(
-    items: Sequence[Labelled], similarity: Scores, scores: Scores, *, negatives: int, margin: float
+    items: Sequence[Labelled], similarity: Scores, scores: Scores, *, negatives: int, margin: float, marked: bool
 ) -> tuple[list[CandidateSet], GateCounts]:
     """(3) Utility-gated hard negatives: d⁻ stays iff it is among the top k by base similarity and
-    R(q,d⁺) − R(q,d⁻) > δ. `scores` holds R (for `uae-direct`, U) of d⁺ and of every near passage.
+    R(q,d⁺) − R(q,d⁻) > δ. `scores` holds R (for `uae-direct`, U) of every marked and every near passage.
+
+    With `marked`, a set holds the further marked passages too: for teachers whose labels can favour several.
     """
-    sets, near_count, queries = [], 0, 0
+    sets, queries, near_count, kept_count = [], 0, 0, 0
     for item in items:
         near = nearest(item, similarity[item.query.id], negatives)
         of = scores[item.query.id]
@@ -94,8 +98,10 @@ def gated(
         near_count += len(near)
         queries += bool(near)
         if kept:
-            passages = (item.positive, *kept)
+            others = item.others if marked else ()
+            passages = (item.positive, *others, *kept)
             document = item.query.document_id or item.query.id
-            sets.append(CandidateSet(item.query.id, document, passages, tuple(of[passage] for passage in passages)))
-    kept_count = sum(len(candidate_set.passages) - 1 for candidate_set in sets)
+            read = tuple(of[passage] for passage in passages)
+            sets.append(CandidateSet(item.query.id, document, passages, read, len(others)))
+            kept_count += len(kept)
     return sets, GateCounts(queries=queries, dropped=queries - len(sets), near=near_count, kept=kept_count)

@@ -28,7 +28,6 @@ class Schedule:
     batch: int
     epochs: int
     evaluations: int
-    patience: int
     learning_rate: float
     warmup: float
     weight_decay: float
@@ -44,10 +43,13 @@ class History:
     best: int = 0
 
 
-class KeepBest(TrainerCallback):
-    """Remembers the trainable weights at the best dev value; stops after `patience` evaluations without a better."""
+class Keep(TrainerCallback):
+    """Remembers the trainable weights at the best dev value; stops after `patience` evaluations without a better one.
 
-    def __init__(self, measure: str, *, higher_is_better: bool, patience: int) -> None:
+    With `patience` None it remembers those of the last evaluation, and never stops.
+    """
+
+    def __init__(self, measure: str, *, higher_is_better: bool, patience: int | None) -> None:
         self.measure = measure
         self.sign = 1.0 if higher_is_better else -1.0
         self.patience = patience
@@ -62,7 +64,7 @@ class KeepBest(TrainerCallback):
         point |= {name: float(value) for name, value in metrics.items() if _wanted(name)}
         self.history.dev.append(point)
         value = self.sign * metrics[self.measure]
-        if value > self.best:
+        if self.patience is None or value > self.best:
             self.best, self._waited, self.history.best = value, 0, state.global_step
             self.state = _trainable(others["model"])
             self.start = self.start or self.state
@@ -96,7 +98,7 @@ class Report(TrainerCallback):
 
 
 def fit(
-    trainer_class: Any, arguments_class: Any, schedule: Schedule, keep: KeepBest, *,
+    trainer_class: Any, arguments_class: Any, schedule: Schedule, keep: Keep, *,
     model: Any, rows: int, seed: int, progress: Progress, label: str, **parts: Any,
 ) -> History:  # fmt: skip
     """Trains `model` in place and leaves it with the weights of the best evaluation; `rows` is the training set's size.

@@ -64,12 +64,14 @@ def model_card(report: Mapping[str, Any], encoder: str) -> str:
         "licence of the data": licence or "not stated; find it out before you share this model",
         "λ": teacher["lambda"],
         "mean normalised entropy of the teacher": teacher["normalised_entropy"],
+        "its mass on d⁺ / other marked passages / negatives": _row(teacher["mass"]),
+        "mean utility under it / of d⁺ / of the set": _row(teacher["expected_utility"]),
         "seed": report["seed"],
         "step kept": f"{student['best']}" + ("" if student["best"] else " (dev did not improve: the starting encoder)"),
     }
     lines = [f"| {name} | {_cell(value)} |" for name, value in told.items()]
     options = [f"| `{name}` | {_cell(value)} |" for name, value in report["options"].items()]
-    gate = [f"| {split} | {_row(counts)} |" for split, counts in report["gate"].items()]
+    gate = [f"| {split} | {_row(counts, ' | ')} |" for split, counts in report["gate"].items()]
     return "\n".join(
         [
             *head, f"# A bi-encoder trained by uae-bench's `{report['trainer']}`", "",
@@ -93,8 +95,8 @@ def _losses(history: Mapping[str, Any]) -> list[tuple[str, Sequence[Mapping[str,
     return [("train", history.get("train", []), "loss"), ("dev", history.get("dev", []), "eval_loss")]
 
 
-def _row(counts: Mapping[str, int]) -> str:
-    return " | ".join(str(count) for count in counts.values())
+def _row(numbers: Mapping[str, float | None], between: str = " / ") -> str:
+    return between.join(_cell(number) for number in numbers.values())
 
 
 def _cell(value: object) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from uae_bench.progress import Progress
 from uae_bench.systems.uae.config import RewardOptions
 from uae_bench.systems.uae.data import Labelled, Scores
-from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit
+from uae_bench.systems.uae.fitting import History, Keep, Schedule, fit
 from uae_bench.systems.uae.lora import inject
 from uae_bench.systems.uae.loss import pairwise_margin
 from uae_bench.systems.uae.tensors import Features, Rows, by_length, padded, tokenised
@@ -110,17 +110,18 @@ def train_reward_model(
     model: CrossEncoder, pairs: Pairs, train: Sequence[Labelled], dev: Sequence[Labelled],
     utilities: Scores, options: RewardOptions, rate: float, seed: int, progress: Progress,
 ) -> History:  # fmt: skip
-    """Fits R by `pairwise_margin`; the weights of least dev loss (over all pairs of each dev query) are kept."""
+    """Fits R by `pairwise_margin`; kept are the weights of least dev loss (over all pairs of each dev query), or with
+    `reward_keep` "last" the last."""
     schedule = Schedule(
         batch=options.reward_batch, epochs=options.reward_epochs, evaluations=options.reward_evaluations,
-        patience=options.reward_patience, warmup=options.reward_warmup, weight_decay=options.reward_weight_decay,
-        learning_rate=rate,
+        warmup=options.reward_warmup, weight_decay=options.reward_weight_decay, learning_rate=rate,
         precision=options.precision,
     )  # fmt: skip
     items = [*train, *dev]
+    patience = options.reward_patience if options.reward_keep == "best" else None
     return fit(
         RewardTrainer, CrossEncoderTrainingArguments, schedule,
-        KeepBest("eval_loss", higher_is_better=False, patience=schedule.patience),
+        Keep("eval_loss", higher_is_better=False, patience=patience),
         model=model, rows=len(train), seed=seed, progress=progress, label="reward model",
         train_dataset=Dataset.from_dict({"item": list(range(len(train)))}),
         eval_dataset=Dataset.from_dict({"item": list(range(len(train), len(items)))}),

@@ -24,7 +24,7 @@ from uae_bench.encoder import BiEncoder
 from uae_bench.progress import Progress
 from uae_bench.systems.uae.config import StudentOptions
 from uae_bench.systems.uae.data import CandidateSet, Labelled, Scores
-from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit, restore
+from uae_bench.systems.uae.fitting import History, Keep, Schedule, fit, restore
 from uae_bench.systems.uae.lora import fold, inject
 from uae_bench.systems.uae.loss import student_log_distribution, uae_loss
 from uae_bench.systems.uae.tensors import Features, Inputs, Rows, VectorRows, by_length, numbered, padded
@@ -223,13 +223,13 @@ def train_student(
         "adapter": options.adapter_learning_rate,
     }
     schedule = Schedule(
-        batch=options.batch, epochs=options.epochs, evaluations=options.evaluations, patience=options.patience,
+        batch=options.batch, epochs=options.epochs, evaluations=options.evaluations,
         warmup=options.warmup, weight_decay=options.weight_decay, learning_rate=rates[options.mode],
         precision=options.precision,
     )  # fmt: skip
     sets = [*train.sets, *dev.sets]
     rows = Dataset.from_dict({"set": list(range(len(sets))), "document": [each.document for each in sets]})
-    keep = KeepBest("eval_ExpUtil@1", higher_is_better=True, patience=options.patience)
+    keep = Keep("eval_ExpUtil@1", higher_is_better=True, patience=options.patience)
     history = fit(
         StudentTrainer, SentenceTransformerTrainingArguments, schedule, keep,
         model=model, rows=len(train.sets), seed=seed, progress=progress, label="student",

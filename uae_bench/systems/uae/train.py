@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
@@ -114,13 +115,11 @@ def train(
         trained = trainable(encoder, options)
         history = learn(trained, encoder, lesson, corpus, embeddings, data.utilities, options, seed, resources)
         product = assembled(encoder, trained, options)
-    soft = "utility" if isinstance(options, DirectOptions) else "reward"
-    kind = soft if isinstance(options, SoftTeacher) else "one-hot"
     report = {
         "trainer": name, "seed": seed, "threads": torch.get_num_threads(), "device": resources.device,
         "options": options.model_dump(), "queries": corpus.counts(), "reward_model": judgement.report,
         "gate": {"train": asdict(train_gate), "dev": asdict(dev_gate)},
-        "teacher": {"kind": kind, "lambda": lesson.inverse_temperature, "normalised_entropy": lesson.entropy},
+        "teacher": {"kind": _kind(options), **told_by_teacher(lesson, data.utilities)},
         "student": asdict(history), "data": dict(data.provenance), "utility": data.definition,
     }  # fmt: skip
     write_product(product, report, encoder_spec, out)
@@ -173,7 +172,7 @@ def judge(
 def _rewarded(
     data: TrainingSet, corpus: Corpus, similarity: Scores, options: RewardOptions, seed: int, resources: Resources
 ) -> Judgement:
-    """Trains the reward model and scores with it what is looked at later: d⁺ and its nearest on train, all on dev."""
+    """Trains the reward model and scores what is looked at later: the marked and the nearest on train, all on dev."""
     keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
     if options.reward_reader:
         model, pairs, rate = _head_on_states(data, keys, options, resources.device)
@@ -187,7 +186,7 @@ def _rewarded(
     wanted = [(item.query.id, passage) for item in corpus.dev for passage in item.candidates]
     for item in corpus.train:
         near = nearest(item, similarity[item.query.id], options.negatives)
-        wanted += [(item.query.id, passage) for passage in (item.positive, *near)]
+        wanted += [(item.query.id, passage) for passage in (item.positive, *item.others, *near)]
     scores = reward_scores(model, pairs, wanted, resources.progress)
     dev = {item.query.id: scores[item.query.id] for item in corpus.dev}
     gain, error = margin_gain(dev, data.utilities, options.reward_margin, options.reward_min_gap)
@@ -255,6 +254,32 @@ def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], options: S
     return Lesson(train, dev, rows[0], rows[1], inverse_temperature, entropy)
 
 
+def told_by_teacher(lesson: Lesson, utilities: Scores) -> dict[str, Any]:
+    """What the teacher tells about the train queries: λ, mean normalised entropy, the shares of its mass that lie on
+    d⁺, on further marked passages and on negatives; and the mean utility that a reader could expect of a passage drawn
+    from the teacher, of d⁺, and of one drawn evenly from the set (in the unit of `utilities`). nan without a set.
+    """
+    mass, utility = [], []
+    for candidate_set, row in zip(lesson.train, lesson.train_teacher, strict=True):
+        probability = np.array(row)
+        of = np.array([utilities[candidate_set.query][passage] for passage in candidate_set.passages])
+        last_marked = 1 + candidate_set.marked
+        mass.append((probability[0], probability[1:last_marked].sum(), probability[last_marked:].sum()))
+        utility.append((probability @ of, of[0], of.mean()))
+    means = [np.mean(rows, axis=0).tolist() if rows else [math.nan] * 3 for rows in (mass, utility)]
+    return {
+        "lambda": lesson.inverse_temperature, "normalised_entropy": lesson.entropy,
+        "mass": dict(zip(("positive", "marked", "negatives"), means[0], strict=True)),
+        "expected_utility": dict(zip(("teacher", "positive", "even"), means[1], strict=True)),
+    }  # fmt: skip
+
+
+def _kind(options: StudentOptions) -> str:
+    if not isinstance(options, SoftTeacher):
+        return "one-hot"
+    return "utility" if isinstance(options, DirectOptions) else "reward"
+
+
 def learn(
     trained: SentenceTransformer, encoder: BiEncoder, lesson: Lesson, corpus: Corpus, embeddings: Inputs,
     utilities: Scores, options: StudentOptions, seed: int, resources: Resources,
@@ -276,7 +301,10 @@ def learn(
 def _gated(
     items: Sequence[Labelled], similarity: Scores, judgement: Judgement, options: StudentOptions
 ) -> tuple[list[CandidateSet], GateCounts]:
-    return gated(items, similarity, judgement.scores, negatives=options.negatives, margin=judgement.margin)
+    return gated(
+        items, similarity, judgement.scores, negatives=options.negatives, margin=judgement.margin,
+        marked=isinstance(options, SoftTeacher) and options.teacher_marked,
+    )  # fmt: skip
 
 
 def _teacher_rows(sets: Sequence[CandidateSet], inverse_temperature: float) -> list[list[float]]:
