@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.experiment.parts import encoder, write_task
+from tests.progress import Notes
 from uae_bench import pipeline
 from uae_bench.encoder import BiEncoder
 from uae_bench.errors import BadInput, NotPossible
@@ -37,7 +38,9 @@ def test_the_stages_work_one_by_one(task: Task) -> None:
         queries=list(task.splits["test"].queries), run=found.run, qrels=task.qrels, annotations=task.annotations,
         passages=task.passages, pools=pools,
     )  # fmt: skip
-    values = pipeline.evaluate([Measure.parse("Success@1")], judged)
+    progress = Notes()
+    values = pipeline.evaluate([Measure.parse("Success@1")], judged, progress)
+    assert progress.labels == {"measures": 1}
     # each question holds a word that only its evidence has within the document
     assert [value.value for value in values] == [1.0] * 10
 
@@ -163,7 +166,9 @@ def test_comparisons_are_with_the_baseline_or_between_all_pairs() -> None:
     # every query of b is 0.1 above a's: no sign flip does as well but by the same signs
     assert against[0].difference == pytest.approx(0.1)
     assert against[0].p_adjusted < 0.01
-    assert len(pipeline.compare(values, documents, baseline=None)) == 3
+    progress = Notes()
+    assert len(pipeline.compare(values, documents, baseline=None, progress=progress)) == 3
+    assert progress.labels == {"tests by measure": 1}
     assert pipeline.compare(values, documents, baseline="a") == against
 
 

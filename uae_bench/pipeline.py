@@ -253,9 +253,9 @@ def generate(
     )
 
 
-def evaluate(measures: Sequence[Measure], judged: Judged) -> list[Value]:
+def evaluate(measures: Sequence[Measure], judged: Judged, progress: Progress = SILENT) -> list[Value]:
     """One value per query and measure."""
-    return metrics.evaluate(measures, judged)
+    return metrics.evaluate(measures, judged, progress)
 
 
 def compare(
@@ -265,6 +265,7 @@ def compare(
     baseline: str | None,
     correction: Correction = "holm",
     seed: int = 0,
+    progress: Progress = SILENT,
 ) -> list[Comparison]:
     """Each system against the baseline, or all pairs where it is None; clustered by document, corrected within a
     measure.
@@ -272,7 +273,8 @@ def compare(
     `values` holds the values of each system, one sequence per training seed; a query's value is its mean over seeds.
     """
     means = {system: mean_over_seeds(seeds) for system, seeds in values.items()}
-    return significance.compare_all(means, documents, baseline, np.random.default_rng(seed), correction=correction)
+    rng = np.random.default_rng(seed)
+    return significance.compare_all(means, documents, baseline, rng, correction=correction, progress=progress)
 
 
 def mean_over_seeds(seeds: Sequence[Sequence[Value]]) -> list[Value]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from uae_bench.metrics import by_kind, summarise
+from uae_bench.progress import SILENT, Progress
 from uae_bench.records import Value
 from uae_bench.result import MeasureResult
 from uae_bench.significance import bootstrap_intervals
@@ -17,12 +18,14 @@ INTERVAL_SEED = 0
 """Of the resampled documents behind an interval."""
 
 
-def summary(values: Sequence[Value], documents: Mapping[str, str], kinds: Mapping[str, str]) -> list[MeasureResult]:
+def summary(
+    values: Sequence[Value], documents: Mapping[str, str], kinds: Mapping[str, str], progress: Progress = SILENT
+) -> list[MeasureResult]:
     """Per measure its mean, clustered 95 % interval, n, the undefined by reason, and means by kind of answer.
 
     `documents` maps each query to its document, `kinds` those that have an answer to its kind.
     """
-    intervals = bootstrap_intervals(values, documents, np.random.default_rng(INTERVAL_SEED))
+    intervals = bootstrap_intervals(values, documents, np.random.default_rng(INTERVAL_SEED), progress=progress)
     parts = by_kind(values, kinds)
     reasons: dict[str, Counter[str]] = {}
     for value in values:

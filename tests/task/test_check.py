@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.progress import Notes
 from tests.task.parts import card_of, question, squad, task_of, write_json, write_jsonl
 from uae_bench.errors import CheckFailed, UnknownName
 from uae_bench.records import Passage, Query
@@ -74,7 +75,9 @@ def two_splits(folder: Path, train: str, test: str, asked: str = "other?") -> Pa
 def test_a_passage_half_of_which_stands_in_another_split_is_a_near_duplicate(tmp_path: Path) -> None:
     changed = PARAGRAPH.replace("word39", "end")  # 27 of its 28 sequences of 13 words stay
     task = read_task(card_of("jsonl"), two_splits(tmp_path, PARAGRAPH, changed))
-    (found,) = near_duplicates(task)
+    progress = Notes()
+    (found,) = near_duplicates(task, progress)
+    assert progress.labels["passage texts of test compared"] == 1
     assert (found.kind, found.first, found.second, found.splits) == ("passage", "p-train", "p-test", ("train", "test"))
     kept = shingles(changed) & shingles(PARAGRAPH)
     assert found.share == len(kept) / len(shingles(changed)) > 0.5

@@ -11,8 +11,10 @@ import typer
 
 from uae_bench.cli import arguments as arg
 from uae_bench.cli import completion
-from uae_bench.cli.outcome import out
+from uae_bench.cli.outcome import err, out
+from uae_bench.cli.progress import TerminalProgress
 from uae_bench.cli.tables import counted, print_rows
+from uae_bench.progress import SILENT
 
 app = typer.Typer(help="Tasks: make a card from your own data, check it, pin its files.", no_args_is_help=True)
 
@@ -60,7 +62,7 @@ def check(name: Name, data: arg.Data = None, as_json: arg.AsJson = False) -> Non
     """Say what is wrong with a task, line by line, and how many documents it effectively has. Exits 3 if unusable."""
     from uae_bench.task.check import check_task, require
 
-    report = check_task(name, data=data)
+    report = check_task(name, data=data, progress=SILENT if as_json else TerminalProgress(err, verbose=False))
     if as_json:
         rows = {"task": report.name, "ok": report.ok, "findings": report.lines()}
         sys.stdout.write(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")

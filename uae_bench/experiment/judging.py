@@ -17,6 +17,7 @@ from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec
 from uae_bench.metrics import MEASURES, Judged, Measure, answer_kinds
+from uae_bench.progress import Progress
 from uae_bench.records import GenerationRecord, Run, Value
 from uae_bench.significance import Correction
 from uae_bench.store import Artifact, Json, canonical_json, finite
@@ -126,12 +127,13 @@ def evaluate_step(
             pools=read_pools(inputs["pools"]),
         )
         plain = [measure for measure in measures if not measure.needs & JUDGED_NEEDS]
-        values = pipeline.evaluate(plain, base) if plain else []
+        progress = bench.resources.progress
+        values = pipeline.evaluate(plain, base, progress) if plain else []
         for judge in judges:
-            values += _judged_values(judge, base, inputs, measures, definition)
+            values += _judged_values(judge, base, inputs, measures, definition, progress)
         runs.write_values(values, folder / VALUES)
         (folder / FACTS).write_text(canonical_json(_ties(base.run, {measure.cutoff for measure in measures})))
-        means = summary(values, bench.documents, answer_kinds(bench.task.annotations))
+        means = summary(values, bench.documents, answer_kinds(bench.task.annotations), progress)
         (folder / SUMMARY).write_text(canonical_json([mean.model_dump(mode="json") for mean in means]))
         return {}
 
@@ -159,7 +161,12 @@ def _ties(run: Run, cutoffs: Collection[int | None]) -> dict[str, int]:
 
 
 def _judged_values(
-    judge: Judge, base: Judged, inputs: Mapping[str, Artifact], measures: Sequence[Measure], definition: str
+    judge: Judge,
+    base: Judged,
+    inputs: Mapping[str, Artifact],
+    measures: Sequence[Measure],
+    definition: str,
+    progress: Progress,
 ) -> list[Value]:
     found = {role: inputs[f"{judge.spec.text} {role}"] for role in judge.steps()}
     labels = [runs.read_utilities(found[role].folder / UTILITIES) for role in found if role.startswith("labels")]
@@ -174,7 +181,7 @@ def _judged_values(
     )
     lacking = {need for need in JUDGED_NEEDS if getattr(judged, need) is None}
     asked = [measure for measure in measures if measure.needs & JUDGED_NEEDS and not measure.needs & lacking]
-    values = pipeline.evaluate(asked, judged) if asked else []
+    values = pipeline.evaluate(asked, judged, progress) if asked else []
     suffix = f" [{judge.spec.text}]" if judge.held_out else ""
     return [replace(value, measure=value.measure + suffix) for value in values]
 
@@ -203,7 +210,13 @@ def compare_step(bench: Bench, evaluated: Mapping[str, Sequence[Step]], baseline
             for system, steps in evaluated.items()
         }
         found = {
-            name: pipeline.compare(values, bench.documents, baseline=against, correction=testing.correction)
+            name: pipeline.compare(
+                values,
+                bench.documents,
+                baseline=against,
+                correction=testing.correction,
+                progress=bench.resources.progress,
+            )
             for name, against in (("baseline", baseline), ("pairs", None))
         }
         rows = finite({name: [asdict(comparison) for comparison in comparisons] for name, comparisons in found.items()})

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from uae_bench.errors import BadInput
 from uae_bench.metrics.judged import Judged
 from uae_bench.metrics.measure import Compute, Measure
+from uae_bench.progress import SILENT, Progress
 from uae_bench.records import Annotation, AnswerKind, Value
 
 
-def evaluate(measures: Iterable[Measure | str], judged: Judged) -> list[Value]:
+def evaluate(measures: Iterable[Measure | str], judged: Judged, progress: Progress = SILENT) -> list[Value]:
     """Every measure of every query of the split, in the order of the measures and then of the queries.
 
     Raises:
@@ -26,7 +27,7 @@ def evaluate(measures: Iterable[Measure | str], judged: Judged) -> list[Value]:
     for measure in asked:
         passes[measure.family.compute].append(measure)
     found: dict[str, list[Value]] = {str(measure): [] for measure in asked}
-    for compute, together in passes.items():
+    for compute, together in progress.track(passes.items(), total=len(passes), label="measures"):
         for value in compute(together, judged):
             found[value.measure].append(value)
     return [value for values in found.values() for value in values]

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from uae_bench.errors import UnknownName
+from uae_bench.progress import SILENT, Progress
 from uae_bench.records import LEAST_EFFECTIVE, Comparison, Value
 from uae_bench.registry import nearest
 from uae_bench.significance.clusters import Array, ClusterSums, by_measure, cluster_sums, stream
@@ -30,6 +31,7 @@ def compare_all(
     permutations: int = PERMUTATIONS,
     resamples: int = RESAMPLES,
     alpha: float = 0.05,
+    progress: Progress = SILENT,
 ) -> list[Comparison]:
     """Each system minus the baseline, or, with baseline None, each pair in the order given; measure by measure.
 
@@ -46,7 +48,8 @@ def compare_all(
     seed = int(rng.integers(2**63))
     apart = {system: by_measure(values) for system, values in values_by_system.items()}
     found: list[Comparison] = []
-    for measure in dict.fromkeys(measure for groups in apart.values() for measure in groups):
+    measures = list(dict.fromkeys(measure for groups in apart.values() for measure in groups))
+    for measure in progress.track(measures, total=len(measures), label="tests by measure"):
         table = cluster_sums(
             {system: groups[measure] for system, groups in apart.items() if measure in groups}, clusters
         )

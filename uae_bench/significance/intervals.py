@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from uae_bench.progress import SILENT, Progress
 from uae_bench.records import Interval, Value
 from uae_bench.significance.clusters import Array, ClusterSums, by_measure, cluster_sums, stream
 
@@ -43,12 +44,14 @@ def bootstrap_intervals(
     *,
     level: float = 0.95,
     resamples: int = RESAMPLES,
+    progress: Progress = SILENT,
 ) -> dict[str, Interval]:
     """`bootstrap_interval` of every measure; a measure's interval does not depend on which others there are."""
     seed = int(rng.integers(2**63))
+    groups = by_measure(values)
     return {
         measure: bootstrap_interval(group, clusters, stream(seed, measure), level=level, resamples=resamples)
-        for measure, group in by_measure(values).items()
+        for measure, group in progress.track(groups.items(), total=len(groups), label="intervals by measure")
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uae_bench.errors import BadInput, CheckFailed, UnknownName
+from uae_bench.progress import SILENT, Progress
 from uae_bench.records import LEAST_EFFECTIVE, clusters_of, effective_clusters
 from uae_bench.task.card import card_path, load_card
 from uae_bench.task.readers.raw import Problem
@@ -67,8 +68,9 @@ class CheckReport:
 
 
 def check_task(
-    name_or_card: str, *, data: Path | None = None, overrides: Mapping[str, object] | None = None
-) -> CheckReport:
+    name_or_card: str, *, data: Path | None = None, overrides: Mapping[str, object] | None = None,
+    progress: Progress = SILENT,
+) -> CheckReport:  # fmt: skip
     """Read a task as a run would, and report everything that is wrong or weak about it.
 
     Raises:
@@ -80,16 +82,16 @@ def check_task(
         card = configured(load_card(name_or_card), overrides or {})
         raw = read_raw(card, data)
         report = CheckReport(card.name, tuple(raw.problems), notes=tuple(str(note) for note in raw.notes))
-        return report if raw.problems else inspected(assembled(card, raw))
+        return report if raw.problems else inspected(assembled(card, raw), progress)
     except (BadInput, UnknownName) as error:
         return CheckReport(name_or_card, (Problem(place, str(error).removeprefix(f"{place}: "), error.hint),))
 
 
-def inspected(task: Task) -> CheckReport:
+def inspected(task: Task, progress: Progress = SILENT) -> CheckReport:
     """The report on a task whose files are sound."""
     tested = [split for split in task.splits.values() if split.use == "test"]
     effective = {split.name: effective_clusters(clusters_of(task.asked(split.name)).values()) for split in tested}
-    duplicates = near_duplicates(task)
+    duplicates = near_duplicates(task, progress)
     return CheckReport(
         name=task.name,
         problems=(),
@@ -118,7 +120,7 @@ def require(report: CheckReport) -> None:
         )
 
 
-def near_duplicates(task: Task) -> tuple[Duplicate, ...]:
+def near_duplicates(task: Task, progress: Progress = SILENT) -> tuple[Duplicate, ...]:
     """Passages, and queries, that occur nearly alike in two splits: what is trained on may give away the test.
 
     A passage belongs to the splits whose queries are about its document. It is a near-duplicate if at least half of
@@ -132,7 +134,10 @@ def near_duplicates(task: Task) -> tuple[Duplicate, ...]:
     queries = {
         split.name: [(query, task.queries[query].text) for query in split.queries] for split in task.splits.values()
     }
-    return (*_repeated("passage", passages, shingles), *_repeated("query", queries, _whole))
+    return (
+        *_repeated("passage", passages, shingles, progress),
+        *_repeated("query", queries, _whole, progress),
+    )
 
 
 def shingles(text: str) -> frozenset[int]:
@@ -160,12 +165,16 @@ def _homes(task: Task) -> list[tuple[str, set[str]]]:
 
 
 def _repeated(
-    kind: str, members: Mapping[str, Sequence[tuple[str, str]]], codes_of: Callable[[str], frozenset[int]]
+    kind: str,
+    members: Mapping[str, Sequence[tuple[str, str]]],
+    codes_of: Callable[[str], frozenset[int]],
+    progress: Progress,
 ) -> Iterator[Duplicate]:
     """Members (id, text) of each split of whose codes half or more stand in earlier splits."""
     owners: dict[int, tuple[str, str]] = {}
     for split, texts in members.items():
-        coded = [(identity, codes_of(text)) for identity, text in texts]
+        read = progress.track(texts, total=len(texts), label=f"{kind} texts of {split} compared")
+        coded = [(identity, codes_of(text)) for identity, text in read]
         for identity, codes in coded:
             hits = Counter(owner for code in codes if (owner := owners.get(code)))
             if hits and 2 * hits.total() >= len(codes):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
+from tests.progress import Notes
 from tests.systems.uae.parts import dev_exp_util, toy_encoder, toy_set, trained
 from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import locate_encoder
@@ -19,24 +19,6 @@ from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.store import folder_digest
 from uae_bench.systems.uae.data import CandidateSet
 from uae_bench.systems.uae.train import Lesson, told_by_teacher
-
-T = TypeVar("T")
-
-
-class Notes:
-    """A progress that remembers."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.labels: dict[str, int] = {}
-
-    def track(self, items: Iterable[T], *, total: int | None, label: str) -> Iterator[T]:
-        for item in items:
-            self.labels[label] = self.labels.get(label, 0) + 1
-            yield item
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.mark.parametrize("mode", ["adapter", "lora", "full"])
@@ -135,9 +117,11 @@ def test_training_leaves_the_callers_randomness_and_kernels_as_they_were(tmp_pat
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@pytest.mark.parametrize("keep", ["best", "last"])
 @pytest.mark.parametrize("name", ["uae", "infonce"])
-def test_permuted_utilities_bring_the_student_back_to_its_baseline(name: str, tmp_path: Path) -> None:
-    report = trained(name, tmp_path / "out", data=toy_set(permuted=True))
+def test_permuted_utilities_bring_the_student_back_to_its_baseline(name: str, keep: str, tmp_path: Path) -> None:
+    report = trained(name, tmp_path / "out", data=toy_set(permuted=True), reward_keep=keep)
+    assert not report["reward_model"]["believed"]
     assert report["reward_model"]["dev_pairwise_accuracy"] == pytest.approx(0.5, abs=0.05)
     assert report["student"]["best"] == 0
     assert same_vectors(tmp_path / "out", toy_encoder())
