@@ -40,7 +40,7 @@ def test_the_stages_work_one_by_one(task: Task) -> None:
     )  # fmt: skip
     progress = Notes()
     values = pipeline.evaluate([Measure.parse("Success@1")], judged, progress)
-    assert progress.labels == {"measures": 1}
+    assert progress.labels == {"measures by family": 1}
     # each question holds a word that only its evidence has within the document
     assert [value.value for value in values] == [1.0] * 10
 

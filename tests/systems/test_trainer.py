@@ -38,6 +38,7 @@ def test_every_option_of_a_file_is_read_by_a_trainer(defaults: Path) -> None:
     [
         ("uae", "gate_utility_margin"), ("uae-direct", "gate_margin"), ("uae-direct", "reward_model"),
         ("infonce", "teacher_entropy"), ("infonce", "teacher_lambda"), ("infonce", "gate_utility_margin"),
+        ("infonce", "teacher_marked"),
     ],
 )  # fmt: skip
 def test_an_option_that_a_trainer_would_not_read_is_refused(name: str, option: str) -> None:

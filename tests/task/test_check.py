@@ -77,7 +77,7 @@ def test_a_passage_half_of_which_stands_in_another_split_is_a_near_duplicate(tmp
     task = read_task(card_of("jsonl"), two_splits(tmp_path, PARAGRAPH, changed))
     progress = Notes()
     (found,) = near_duplicates(task, progress)
-    assert progress.labels["passage texts of test compared"] == 1
+    assert progress.labels["passage texts of test"] == 1
     assert (found.kind, found.first, found.second, found.splits) == ("passage", "p-train", "p-test", ("train", "test"))
     kept = shingles(changed) & shingles(PARAGRAPH)
     assert found.share == len(kept) / len(shingles(changed)) > 0.5

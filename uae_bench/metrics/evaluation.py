@@ -27,7 +27,7 @@ def evaluate(measures: Iterable[Measure | str], judged: Judged, progress: Progre
     for measure in asked:
         passes[measure.family.compute].append(measure)
     found: dict[str, list[Value]] = {str(measure): [] for measure in asked}
-    for compute, together in progress.track(passes.items(), total=len(passes), label="measures"):
+    for compute, together in progress.track(passes.items(), total=len(passes), label="measures by family"):
         for value in compute(together, judged):
             found[value.measure].append(value)
     return [value for values in found.values() for value in values]

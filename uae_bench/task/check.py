@@ -173,7 +173,7 @@ def _repeated(
     """Members (id, text) of each split of whose codes half or more stand in earlier splits."""
     owners: dict[int, tuple[str, str]] = {}
     for split, texts in members.items():
-        read = progress.track(texts, total=len(texts), label=f"{kind} texts of {split} compared")
+        read = progress.track(texts, total=len(texts), label=f"{kind} texts of {split}")
         coded = [(identity, codes_of(text)) for identity, text in read]
         for identity, codes in coded:
             hits = Counter(owner for code in codes if (owner := owners.get(code)))

@@ -39,8 +39,8 @@ LAPTOP_REWARD = {
     "reward_head_learning_rate": 4e-3,
     "reward_weight_decay": 0.3,
 }
-"""A head on a small language model, chosen by its loss on dev: on data that nobody has looked at it may well learn
-nothing. The trainers' own defaults are the paper's."""
+"""A head on a small language model. Dev chooses its weights, since it may learn nothing on data that nobody knows; the
+trainers' own defaults are the paper's."""
 LAPTOP_SETTINGS = {
     "uae": {"mode": "adapter", **LAPTOP_REWARD},
     "infonce": {"mode": "adapter", **LAPTOP_REWARD},

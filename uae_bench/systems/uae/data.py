@@ -16,7 +16,7 @@ Rule = Literal["evidence", "best-utility"]
 class Labelled:
     """A query with all its labelled candidates, in order of the run. `positive` is d⁺ and `rule` where it came from.
 
-    `others` are further passages that annotators marked, in order of id: they are never taken for negatives.
+    `others` are further passages that annotators marked, in order of id: they are never drawn as negatives.
     """
 
     query: Query
@@ -28,10 +28,10 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
-    """B = {d⁺, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺; `scores`, in that order, are what the teacher reads.
+    """B = {d⁺, further marked passages, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺, and `marked` tells how many of
+    those after it annotators marked too (the paper has none). `scores`, in that order, are what the teacher reads.
 
-    The `marked` passages after d⁺ are further ones that annotators marked; the negatives come last. `document` is the
-    query's, or its own id where it has none: queries of one document are trained on together.
+    `document` is the query's, or its own id where it has none: queries of one document are trained on together.
     """
 
     query: str
@@ -45,7 +45,7 @@ class CandidateSet:
 class GateCounts:
     """What became of the near passages: `near` = among the top k by base similarity, `kept` = also passed the gate.
 
-    `dropped` queries lost all their negatives; `queries` counts those that had any candidate besides d⁺.
+    `dropped` queries lost all their negatives; `queries` counts those that had any unmarked candidate besides d⁺.
     """
 
     queries: int
@@ -88,7 +88,8 @@ def gated(
     """(3) Utility-gated hard negatives: d⁻ stays iff it is among the top k by base similarity and
     R(q,d⁺) − R(q,d⁻) > δ. `scores` holds R (for `uae-direct`, U) of every marked and every near passage.
 
-    With `marked`, a set holds the further marked passages too: for teachers whose labels can favour several.
+    With `marked`, a set also holds the further marked passages, which the gate does not ask about: the teacher decides
+    how much of the label each gets, down to nothing.
     """
     sets, queries, near_count, kept_count = [], 0, 0, 0
     for item in items:
@@ -101,7 +102,7 @@ def gated(
             others = item.others if marked else ()
             passages = (item.positive, *others, *kept)
             document = item.query.document_id or item.query.id
-            read = tuple(of[passage] for passage in passages)
-            sets.append(CandidateSet(item.query.id, document, passages, read, len(others)))
+            scored = tuple(of[passage] for passage in passages)
+            sets.append(CandidateSet(item.query.id, document, passages, scored, len(others)))
             kept_count += len(kept)
     return sets, GateCounts(queries=queries, dropped=queries - len(sets), near=near_count, kept=kept_count)

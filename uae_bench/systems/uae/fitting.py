@@ -1,4 +1,4 @@
-"""Running a sentence-transformers trainer: the best state by dev kept in memory, no file left behind."""
+"""Running a sentence-transformers trainer: the weights to keep stay in memory, and no file is left behind."""
 
 from __future__ import annotations
 
@@ -46,13 +46,14 @@ class History:
 class Keep(TrainerCallback):
     """Remembers the trainable weights at the best dev value; stops after `patience` evaluations without a better one.
 
-    With `patience` None it remembers those of the last evaluation, and never stops.
+    With `last` it never stops, and the weights after the last step are kept.
     """
 
-    def __init__(self, measure: str, *, higher_is_better: bool, patience: int | None) -> None:
+    def __init__(self, measure: str, *, higher_is_better: bool, patience: int, last: bool = False) -> None:
         self.measure = measure
         self.sign = 1.0 if higher_is_better else -1.0
         self.patience = patience
+        self.last = last
         self.best = -float("inf")
         self.start: dict[str, torch.Tensor] = {}
         self.state: dict[str, torch.Tensor] = {}
@@ -64,13 +65,13 @@ class Keep(TrainerCallback):
         point |= {name: float(value) for name, value in metrics.items() if _wanted(name)}
         self.history.dev.append(point)
         value = self.sign * metrics[self.measure]
-        if self.patience is None or value > self.best:
+        if value > self.best:
             self.best, self._waited, self.history.best = value, 0, state.global_step
             self.state = _trainable(others["model"])
             self.start = self.start or self.state
         else:
             self._waited += 1
-            control.should_training_stop = self._waited >= self.patience
+            control.should_training_stop = self._waited >= self.patience and not self.last
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "loss" in logs:
@@ -101,7 +102,7 @@ def fit(
     trainer_class: Any, arguments_class: Any, schedule: Schedule, keep: Keep, *,
     model: Any, rows: int, seed: int, progress: Progress, label: str, **parts: Any,
 ) -> History:  # fmt: skip
-    """Trains `model` in place and leaves it with the weights of the best evaluation; `rows` is the training set's size.
+    """Trains `model` in place and leaves it with the weights that `keep` chose; `rows` is the training set's size.
 
     `parts` (datasets, loss, collator, evaluator) go to the trainer as they are. The step size falls linearly to 0.
     """
@@ -121,7 +122,10 @@ def fit(
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         trainer.train()
-    restore(model, keep.state)
+    if keep.last:
+        keep.history.best = trainer.state.global_step
+    else:
+        restore(model, keep.state)
     model.eval()
     return keep.history
 

@@ -118,10 +118,11 @@ def train_reward_model(
         precision=options.precision,
     )  # fmt: skip
     items = [*train, *dev]
-    patience = options.reward_patience if options.reward_keep == "best" else None
     return fit(
         RewardTrainer, CrossEncoderTrainingArguments, schedule,
-        Keep("eval_loss", higher_is_better=False, patience=patience),
+        Keep(
+            "eval_loss", higher_is_better=False, patience=options.reward_patience, last=options.reward_keep == "last"
+        ),
         model=model, rows=len(train), seed=seed, progress=progress, label="reward model",
         train_dataset=Dataset.from_dict({"item": list(range(len(train)))}),
         eval_dataset=Dataset.from_dict({"item": list(range(len(train), len(items)))}),

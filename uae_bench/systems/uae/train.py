@@ -100,7 +100,7 @@ def train(
     """Trains the student of the trainer `name` and writes it, its report and its card to `out`.
 
     Raises:
-        NotPossible: no train query, or no dev query, has utilities.
+        NotPossible: no train query, or no dev query, has utilities; no λ gives the teacher the entropy asked for.
         ModelUnavailable: the encoder or the reward model's base is not there.
     """
     corpus = learnable(data, options)
@@ -236,7 +236,11 @@ def _head_on_states(
 
 
 def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], options: StudentOptions) -> Lesson:
-    """The teacher's distributions: softmax(λ · score), or all of it on d⁺ for hard labels (`infonce`)."""
+    """The teacher's distributions: softmax(λ · score), or all of it on d⁺ for hard labels (`infonce`).
+
+    Raises:
+        NotPossible: no λ gives the entropy asked for (`calibrated_lambda`).
+    """
     if not train:
         return Lesson(train, dev, (), (), None, math.nan)
     scores, members = padded([candidate_set.scores for candidate_set in train], torch.float64)
@@ -263,8 +267,8 @@ def told_by_teacher(lesson: Lesson, utilities: Scores) -> dict[str, Any]:
     for candidate_set, row in zip(lesson.train, lesson.train_teacher, strict=True):
         probability = np.array(row)
         of = np.array([utilities[candidate_set.query][passage] for passage in candidate_set.passages])
-        last_marked = 1 + candidate_set.marked
-        mass.append((probability[0], probability[1:last_marked].sum(), probability[last_marked:].sum()))
+        first_negative = 1 + candidate_set.marked
+        mass.append((probability[0], probability[1:first_negative].sum(), probability[first_negative:].sum()))
         utility.append((probability @ of, of[0], of.mean()))
     means = [np.mean(rows, axis=0).tolist() if rows else [math.nan] * 3 for rows in (mass, utility)]
     return {
