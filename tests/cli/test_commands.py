@@ -421,7 +421,8 @@ def test_a_trainers_options_can_be_read_and_copied_at_any_width(
     settable = [" ".join(line.split()[:2]) for line in shown.splitlines() if line.startswith("  --set ")]
     defaults = tomllib.loads(TRAINERS[name].defaults.read_text(encoding="utf-8"))
     read = TRAINERS[name].config.model_fields
-    assert settable == [f"--set {name}.{option}={value}" for option, value in defaults.items() if option in read]
+    typed = {option: str(value).lower() if isinstance(value, bool) else value for option, value in defaults.items()}
+    assert settable == [f"--set {name}.{option}={value}" for option, value in typed.items() if option in read]
     assert " # " not in shown
     assert "τ, silent; unit vectors whose similarities span" in " ".join(shown.split())
 
