@@ -24,7 +24,12 @@ import uae_bench
 HERE = Path(__file__).parent
 DIFFICULTIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 COMPLETENESS = (1.0, 0.7, 0.4)
-STYLE = {"dense": ("#8a8a8a", "o", -0.06), "infonce": ("#c2661a", "s", 0.0), "uae": ("#1f6fb2", "D", 0.06)}
+STYLE = {
+    "dense": ("#8a8a8a", "o", -0.06),
+    "bm25": ("#5b8c5a", "^", 0.0),
+    "infonce": ("#c2661a", "s", 0.0),
+    "uae": ("#1f6fb2", "D", 0.06),
+}
 """Colour, marker, and a shift to the side, so that equal values do not hide each other."""
 
 
@@ -49,7 +54,7 @@ def collect(world: int) -> dict[str, dict[str, Points]]:
     """Every point of the three panels."""
     rows = ("dense", "infonce", "uae")
     return {
-        "difficulty": {str(value): measured(world, {"difficulty": value}, rows) for value in DIFFICULTIES},
+        "difficulty": {str(value): measured(world, {"difficulty": value}, (*rows, "bm25")) for value in DIFFICULTIES},
         "annotation completeness": {
             str(value): measured(world, {"annotation_completeness": value}, rows) for value in COMPLETENESS
         },
