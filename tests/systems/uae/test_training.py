@@ -57,10 +57,12 @@ def test_the_fair_opponent_has_the_same_negatives_and_hard_labels(tmp_path: Path
 
 
 def test_the_reward_model_keeps_its_best_weights_by_dev_or_on_request_its_last(tmp_path: Path) -> None:
+    """On permuted utilities: what is learnt of the train queries only makes dev worse."""
+
     def reward(keep: str) -> dict[str, Any]:
         report = trained(
-            "uae", tmp_path / keep, reward_keep=keep, reward_epochs=10, reward_patience=30, reward_evaluations=3,
-            reward_head_learning_rate=0.1, epochs=1,
+            "uae", tmp_path / keep, data=toy_set(permuted=True), reward_keep=keep, reward_epochs=10,
+            reward_patience=100, reward_evaluations=3, reward_head_learning_rate=0.03, reward_head_width=128, epochs=1,
         )  # fmt: skip
         return dict(report["reward_model"])
 
@@ -68,8 +70,8 @@ def test_the_reward_model_keeps_its_best_weights_by_dev_or_on_request_its_last(t
     losses = {point["step"]: point["eval_loss"] for point in found["best"]["dev"]}
     assert found["best"]["dev"] == found["last"]["dev"]  # the same training
     assert losses[found["best"]["best"]] == min(losses.values())
-    assert found["last"]["best"] == 10 * 80 / 4 != found["best"]["best"]  # epochs × train queries / batch
-    assert found["best"]["dev_gain"] > found["last"]["dev_gain"]
+    assert found["last"]["best"] == 10 * 80 / 4 > found["best"]["best"]  # epochs × train queries / batch
+    assert found["last"]["dev_gain"] < found["best"]["dev_gain"] - 0.1
 
 
 @pytest.mark.parametrize(
