@@ -71,7 +71,7 @@ def test_the_reward_model_keeps_its_best_weights_by_dev_or_on_request_its_last(t
     assert found["best"]["dev"] == found["last"]["dev"]  # the same training
     assert losses[found["best"]["best"]] == min(losses.values())
     assert found["last"]["best"] == 10 * 80 / 4 > found["best"]["best"]  # epochs × train queries / batch
-    assert found["last"]["dev_gain"] < found["best"]["dev_gain"] - 0.1
+    assert found["last"]["dev_gain"] < found["best"]["dev_gain"]
 
 
 @pytest.mark.parametrize(
