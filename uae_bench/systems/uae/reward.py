@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,19 +71,28 @@ class Groups:
     size: int
     rng: np.random.Generator
     valid_label_columns: tuple[str, ...] = ()
+    _ranked: list[list[tuple[int, float]]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Every query's candidates as (row, utility), best first, sorted once for all epochs."""
+        self._ranked = [self._by_utility(item) for item in self.items]
 
     def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-        groups = [self._group(self.items[row["item"]], drawn=row["item"] < self.train_count) for row in rows]
+        groups = [self._group(row["item"]) for row in rows]
         utilities, members = padded([[u for _, u in group] for group in groups], torch.float32)
         flat = [pair for group in groups for pair, _ in group]
         return {"pairs": self.pairs.rows.gather(flat), "label": {"utilities": utilities, "members": members}}
 
-    def _group(self, item: Labelled, *, drawn: bool) -> list[tuple[int, float]]:
+    def _group(self, item: int) -> list[tuple[int, float]]:
+        ranked = self._ranked[item]
+        if item >= self.train_count or len(ranked) <= self.size:
+            return ranked
+        lot = self.rng.choice(len(ranked) - 1, size=self.size - 1, replace=False)
+        return [ranked[0], *(ranked[1 + int(position)] for position in sorted(lot))]
+
+    def _by_utility(self, item: Labelled) -> list[tuple[int, float]]:
         utilities = self.utilities[item.query.id]
         candidates = sorted(item.candidates, key=lambda passage: (-utilities[passage], passage))
-        if drawn and len(candidates) > self.size:
-            lot = self.rng.choice(len(candidates) - 1, size=self.size - 1, replace=False)
-            candidates = [candidates[0], *(candidates[1 + int(position)] for position in sorted(lot))]
         return [(self.pairs.number[item.query.id, passage], utilities[passage]) for passage in candidates]
 
 
