@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from uae_bench.encoder import BiEncoder
 from uae_bench.records import batches
@@ -30,16 +31,23 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """Tokenised texts: one mapping of input name to token-long list per row."""
+    """Tokenised texts: by name of model input, one token-long tensor per row, and what fills up the shorter ones.
 
-    tokenizer: Any
-    rows: Sequence[Mapping[str, list[int]]]
+    The tokenizer's own `pad` goes through Python lists: it took an eighth of a training on the lab.
+    """
+
+    inputs: Mapping[str, Sequence[Tensor]]
+    fill: Mapping[str, int]
+    side: str
 
     def gather(self, rows: Sequence[int]) -> Features:
-        return dict(self.tokenizer.pad([dict(self.rows[row]) for row in rows], return_tensors="pt"))
+        return {
+            name: pad_sequence([values[row] for row in rows], True, self.fill[name], self.side)
+            for name, values in self.inputs.items()
+        }
 
     def length(self, row: int) -> int:
-        return len(self.rows[row]["input_ids"])
+        return len(self.inputs["input_ids"][row])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +75,10 @@ class Inputs:
 def tokenised(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int) -> TokenRows:
     """Texts, or texts with their second halves, as token rows; of a pair that is too long the longer half is cut."""
     encoded = tokenizer(list(texts), list(pairs) if pairs is not None else None, truncation=True, max_length=max_length)
+    fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     names = [name for name in tokenizer.model_input_names if name in encoded]
-    return TokenRows(tokenizer, [{name: encoded[name][row] for name in names} for row in range(len(texts))])
+    inputs = {name: [torch.tensor(row) for row in encoded[name]] for name in names}
+    return TokenRows(inputs, {name: fill.get(name, 0) for name in inputs}, tokenizer.padding_side)
 
 
 def token_inputs(
