@@ -23,8 +23,9 @@ $(VENV)/.dev: pyproject.toml $(VENV)/.runtime
 demo: $(VENV)/.runtime ## install, then train and test UAE beside its baselines on the embedded lab
 	$(BIN)/uae-bench run --task lab --retriever uae --retriever random --retriever bm25 --retriever dense --retriever oracle-utility --held-out none
 
+# A worker per core, each with one thread: threads that share a core wait for each other.
 test: $(VENV)/.dev ## install, then run the whole test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 check: $(VENV)/.dev ## style, types, layers, stage versions
 	$(BIN)/ruff check .

@@ -111,7 +111,7 @@ STAGES: Mapping[str, Stage] = {
         ),
     ),
     "train": Stage(
-        4,
+        5,
         (
             "uae_bench.systems",
             *ENCODING,

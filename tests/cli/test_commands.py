@@ -143,6 +143,21 @@ def test_the_table_names_the_correction(tmp_path: Path, capsys: pytest.CaptureFi
     assert "clustered by document, max-T within a measure" in capsys.readouterr().out
 
 
+def test_a_measure_without_marks_says_why_and_the_others_keep_their_legend(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = parts.run(parts.write_task(tmp_path), tmp_path, ("random",))
+    few = "only 7.3 effective documents, fewer than 20"
+    tested = tuple(
+        replace(one, p_adjusted=0.01, why=few if one.measure == "nDCG@10" else "")
+        for one in results.comparisons["tiny"]
+    )
+    print_results(console(stderr=False), replace(results, comparisons={"tiny": tested}))
+    told = capsys.readouterr().out.splitlines()
+    assert f"nDCG@10: no ▲▼: {few}" in told
+    assert any(line.startswith("▲▼ above or below bm25 at p ≤ 0.05") for line in told)
+
+
 def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
     outcome = call("run", "-t", parts.write_task(tmp_path), "-r", "random", *where(tmp_path))
     assert outcome.code == 0
@@ -150,7 +165,7 @@ def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
     assert "made  retrieve random on tiny/test" in outcome.err.splitlines()
     assert "tiny · test · document pool · 10 queries in 5 documents" in outcome.out.splitlines()
     assert "bm25 (base)" in outcome.out
-    assert "not tested" in outcome.out  # five documents allow no test, and it says so
+    assert "no test: with 5 documents" in outcome.out
 
 
 def test_quiet_says_only_the_result_and_verbose_what_was_kept(tmp_path: Path) -> None:

@@ -136,6 +136,8 @@ def test_a_command_keeps_no_path_of_somebodys_disk(tmp_path: Path) -> None:
         ("-r dense:/home/ada/enc/", "-r dense:…/enc"),
         ("-r 'bm25>dense:/home/ada/enc>cross-encoder:/srv/ce@v1'", "-r 'bm25>dense:…/enc>cross-encoder:…/ce@v1'"),
         ("-d/home/ada/data", "-d…/data"),
+        ("--set a.b=/home/ada/x,/srv/y", "--set a.b=…/x,…/y"),
+        ("--data '/home/ada/a,b/c'", "--data …/c"),
         ("--scorer openai:model@http://host:8000/v1", "--scorer openai:model@http://host:8000/v1"),
         ("--scorer hf:owner/name --data ./here/data", "--scorer hf:owner/name --data ./here/data"),
         ("--name 'my run; $HOME' ''", "--name 'my run; $HOME' ''"),

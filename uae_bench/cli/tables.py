@@ -102,12 +102,14 @@ def _notes(
     correction: str,
 ) -> list[str]:
     lines = []
-    untested = next((one.why for one in comparisons if one.why), "")
-    if untested:
-        lines.append(f"not tested: {untested.removeprefix('no test: ')}")
-    elif comparisons:
+    tests = [one for one in comparisons if one.measure in measures]
+    if not all(one.why for one in tests):
         how = f"paired sign flips clustered by document, {correction} within a measure"
         lines.append(f"▲▼ above or below {baseline} at p ≤ 0.05: {how}")
+    for why in dict.fromkeys(one.why for one in tests if one.why):
+        concerned = dict.fromkeys(one.measure for one in tests if one.why == why)
+        where = f"{', '.join(concerned)}: " if len(concerned) < len(measures) else ""
+        lines.append(f"{where}{why}" if why.startswith("no test") else f"{where}no ▲▼: {why}")
     lines += _left_out(records[0], measures)
     lines += dict.fromkeys(
         f"{one.system} was {note}" for one in records for note in one.notes if note.startswith("chosen on ")
@@ -138,14 +140,10 @@ def _left_out(record: ResultRecord, measures: Sequence[str]) -> list[str]:
 def print_plan(console: Console, planned: Sequence[PlannedStep]) -> None:
     """Each step with what it would do, why, and what it would cost."""
     table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for name, justify in (
-        ("", "left"),
-        ("step", "left"),
-        ("calls", "right"),
-        ("tokens", "right"),
-        ("minutes", "right"),
-    ):
-        table.add_column(name, justify="right" if justify == "right" else "left", overflow="fold")
+    for name in ("", "step"):
+        table.add_column(name, overflow="fold")
+    for name in ("calls", "tokens", "minutes"):
+        table.add_column(name, justify="right", overflow="fold")
     table.add_column("why", overflow="fold", style="dim")
     for step in planned:
         minutes = f"{step.minutes:.1f}" if step.minutes is not None else "?" if step.tokens else ""

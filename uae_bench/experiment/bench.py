@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from uae_bench.experiment.models import Models, usable_device
 from uae_bench.lm.spec import LmSpec
 from uae_bench.pipeline import Indexed, Pools
 from uae_bench.records import Query, RetrievalView
-from uae_bench.retrieval.component import Resources
+from uae_bench.retrieval.component import LastMade, Resources
 from uae_bench.significance import clusters_of
 from uae_bench.store import CallCache, Json, digest_of
 from uae_bench.task.task import Task
@@ -19,20 +19,6 @@ RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors
 GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
 SUMMARY, COMPARISONS, FACTS, COUNTS = "summary.json", "comparisons.json", "facts.json", "counts.json"
 LATENCY = "latency.json"
-
-
-class LastIndex:
-    """Remembers the index that was built last, for the next stage that wants the same one; never a second one."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, Indexed] = {}
-
-    def get(self, key: str, make: Callable[[], Indexed]) -> Indexed:
-        """The index under the key, built if it is not the last one."""
-        if key not in self._kept:
-            self._kept.clear()  # before the next one takes its room
-            self._kept[key] = make()
-        return self._kept[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +31,7 @@ class Bench:
     resources: Resources
     models: Models
     calls: CallCache
-    indexed: LastIndex = field(default_factory=LastIndex)
+    indexed: LastMade[Indexed] = field(default_factory=LastMade)
 
     @cached_property
     def queries(self) -> tuple[Query, ...]:

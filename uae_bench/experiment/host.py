@@ -31,7 +31,7 @@ def host(device: str) -> Mapping[str, str]:
 def accelerators() -> tuple[str, ...]:
     """The CUDA devices that this process may see, by name, as the driver itself tells; empty where there is none."""
     try:
-        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return ()
     count, device, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)

@@ -180,11 +180,14 @@ def train_step(
     dev = [query.id for split in bench.splits if splits[split].use == "dev" for query in bench.of(split)]
     for use, queries in (("train", train), ("dev", dev)):
         if trainer.needs == "utilities" and not any(map(bench.task.answerable, queries)):
-            elsewhere = "train on a task that has answers in splits for train and dev: --train-task qasper"
+            whole = [query for split in bench.splits if splits[split].use == use for query in splits[split].queries]
+            enough = any(map(bench.task.answerable, whole))
             raise NotPossible(
                 f"{trainer.name} learns from utilities, and none of the {len(queries)} {use} queries of "
                 f"{bench.task.name} has an answer to make them from",
-                hint="raise --limit" if bench.limit else elsewhere,
+                hint=f"raise --limit {bench.limit}: others have answers"
+                if enough
+                else "train on a task that has answers in splits for train and dev: --train-task qasper",
             )
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:

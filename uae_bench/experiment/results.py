@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNDIGESTED = (MEASURED, MANIFEST)
-KIBIBYTE = 1024
+RESIDENT_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which `ru_maxrss` counts: kibibytes on Linux."""
 MEASURED_PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "bm25s", "numpy")
 
 
@@ -264,7 +265,7 @@ def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner:
     return {
         "stages": stages,
         **(_latency(timed) if timed is not None else {}),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RESIDENT_UNIT,
         "host": {
             "machine": platform.machine(),
             "processor": processor(),

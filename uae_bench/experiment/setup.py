@@ -94,11 +94,11 @@ def resolve(
         UnknownName: a system or split that does not exist.
         UsageError: a system named twice, a model, size or setting that no row uses, a held-out model that is not held
             out, a measure or context that looks further than `depth`.
-        NotPossible: a measure without its answers, or a model is needed and neither request nor card names one.
+        NotPossible: a split without queries, a measure without its answers, or a model is needed and neither request
+            nor card names one.
     """
     card = task.card
-    if not task.split(request.split).queries:
-        raise NotPossible(f"split {request.split} of {task.name} has no queries", hint="choose a split that has some")
+    _require_queries(task, request.split)
     encoder = request.encoder or card.encoder
     baseline = full_name(request.baseline or card.baseline, encoder)
     names = [full_name(name, encoder) for name in request.retrievers]
@@ -191,6 +191,14 @@ def _require_answers(trainers: Iterable[Trainer], training: Task) -> None:
             f"{name} learns from utilities, and the task {training.name} has no answers to make them from",
             hint="train on a task that has: --train-task qasper",
         )
+
+
+def _require_queries(task: Task, split: str) -> None:
+    if task.split(split).queries:
+        return
+    others = [other.name for other in task.splits.values() if other.queries]
+    hint = f"--split {' or '.join(others)} has some" if others else f"uae-bench task check {task.name}"
+    raise NotPossible(f"split {split} of {task.name} has no queries", hint=hint)
 
 
 def _measures(request: Request, task: Task) -> tuple[Measure, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,14 +14,32 @@ from uae_bench.records import Query, Ranking, RetrievalView, Run
 
 Shape = Literal["Q->R", "R->R"]
 Encoded = TypeVar("Encoded")
+Made = TypeVar("Made")
+
+
+class LastMade(Generic[Made]):
+    """Remembers what was made last, for the next stage that wants the same; never a second one."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Made] = {}
+
+    def get(self, key: str, make: Callable[[], Made]) -> Made:
+        """What was made under the key; made now if that was not the last."""
+        if key not in self._kept:
+            self._kept.clear()  # before the next one takes its room
+            self._kept[key] = make()
+        return self._kept[key]
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Where work runs and whom it tells. Neither may enter a key."""
+    """Where work runs, whom it tells, and what it need not make again: `embeddings`, of the last training's texts by
+    the encoder that it started from. Nothing of it may enter a key.
+    """
 
     device: str = "cpu"
     progress: Progress = SILENT
+    embeddings: LastMade[Any] = field(default_factory=LastMade)
 
 
 class Settings(BaseModel):

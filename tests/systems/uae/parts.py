@@ -47,11 +47,11 @@ def toy_encoder() -> Path:
 
 
 @lru_cache(maxsize=3)
-def toy_set(permuted: bool = False, halves_marked: bool = False) -> TrainingSet:
+def toy_set(permuted: bool = False, halves_are_evidence: bool = False) -> TrainingSet:
     """80 train and 30 dev queries over 15 passages each: U is 1 where it is told, 0.4 where half is, else near 0.
 
-    `permuted` deals the utilities of each query to its candidates by lot. With `halves_marked` the passage that tells
-    half is evidence too.
+    `permuted` deals the utilities of each query to its candidates by lot. With `halves_are_evidence` the passage
+    that tells half is evidence too.
     """
     rng = np.random.default_rng(0)
     passages: dict[str, Passage] = {}
@@ -71,8 +71,8 @@ def toy_set(permuted: bool = False, halves_marked: bool = False) -> TrainingSet:
         names = list(values)
         if permuted:
             values = dict(zip(names, rng.permutation(list(values.values())).tolist(), strict=True))
-        marked = ("fact", "bit") if halves_marked else ("fact",)
-        utilities[query.id], evidence[query.id] = values, frozenset(f"{query.id}-{kind}{thing}" for kind in marked)
+        evident = ("fact", "bit") if halves_are_evidence else ("fact",)
+        utilities[query.id], evidence[query.id] = values, frozenset(f"{query.id}-{kind}{thing}" for kind in evident)
         rankings[query.id] = Ranking(tuple(names), tuple(float(-rank) for rank in range(len(names))))
         splits[split].append(query)
     told = {"task": "toy", "scorer": "hf:toy", "license": "CC0-1.0"}

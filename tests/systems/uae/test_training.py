@@ -18,14 +18,14 @@ from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.store import folder_digest
 from uae_bench.systems.uae.data import CandidateSet
-from uae_bench.systems.uae.train import Lesson, told_by_teacher
+from uae_bench.systems.uae.teacher import Lesson, summary
 
 
 @pytest.mark.parametrize("mode", ["adapter", "lora", "full"])
 def test_each_mode_raises_dev_utility_and_the_folder_holds_the_best_checkpoint(mode: str, tmp_path: Path) -> None:
     report = trained("uae-direct", tmp_path / "out", mode=mode)
     points = {point["step"]: point for point in report["student"]["dev"]}
-    best = points[report["student"]["best"]]
+    best = points[report["student"]["kept"]]
     assert best["eval_ExpUtil@1"] == max(point["eval_ExpUtil@1"] for point in points.values())
     # low-rank changes to one layer over frozen random word vectors can do less than the other two
     assert best["eval_ExpUtil@1"] > points[0]["eval_ExpUtil@1"] + (0.1 if mode == "lora" else 0.3)
@@ -49,7 +49,7 @@ def test_the_fair_opponent_has_the_same_negatives_and_hard_labels(tmp_path: Path
     hard, soft = trained("infonce", tmp_path / "hard"), trained("uae", tmp_path / "soft")
     told = hard["teacher"]
     assert (told["kind"], told["lambda"], told["normalised_entropy"]) == ("one-hot", None, 0.0)
-    assert told["mass"] == {"positive": 1.0, "marked": 0.0, "negatives": 0.0}
+    assert told["mass"] == {"positive": 1.0, "further_evidence": 0.0, "negatives": 0.0}
     assert told["expected_utility"]["teacher"] == told["expected_utility"]["positive"]
     assert hard["gate"] == soft["gate"]
     assert hard["reward_model"] == soft["reward_model"]
@@ -69,37 +69,41 @@ def test_the_reward_model_keeps_its_best_weights_by_dev_or_on_request_its_last(t
     found = {"best": reward("best"), "last": reward("last")}
     losses = {point["step"]: point["eval_loss"] for point in found["best"]["dev"]}
     assert found["best"]["dev"] == found["last"]["dev"]  # the same training
-    assert losses[found["best"]["best"]] == min(losses.values())
-    assert found["last"]["best"] == 10 * 80 / 4 > found["best"]["best"]  # epochs × train queries / batch
+    assert losses[found["best"]["kept"]] == min(losses.values())
+    assert found["last"]["kept"] == 10 * 80 / 4 > found["best"]["kept"]  # epochs × train queries / batch
     assert found["last"]["dev_gain"] < found["best"]["dev_gain"]
 
 
 @pytest.mark.parametrize(
     ("name", "options", "shared"),
-    [("uae", {}, True), ("uae", {"teacher_marked": False}, False), ("uae-direct", {}, True), ("infonce", {}, False)],
-)
-def test_soft_teachers_share_their_label_among_all_marked_passages(
+    [
+        ("uae", {}, True), ("uae", {"teacher_evidence": False}, False), ("uae-direct", {}, True),
+        ("infonce", {}, False), ("infonce", {"label_evidence": True}, True),
+    ],
+)  # fmt: skip
+def test_labels_are_shared_among_all_evidence_by_soft_teachers_and_by_hard_labels_on_request(
     name: str, options: dict[str, Any], shared: bool, tmp_path: Path
 ) -> None:
-    report = trained(name, tmp_path / "out", data=toy_set(halves_marked=True), epochs=1, **options)
+    report = trained(name, tmp_path / "out", data=toy_set(halves_are_evidence=True), epochs=1, **options)
     mass = report["teacher"]["mass"]
-    assert (mass["marked"] > 0.001) == shared
+    assert (mass["further_evidence"] > 0.001) == shared
     assert sum(mass.values()) == pytest.approx(1)
     near = report["gate"]["train"]["near"]
-    assert near == 80 * 13  # fifteen passages without the two that are marked, whoever learns from them
+    assert near == 80 * 13  # fifteen passages without the two that are evidence, whoever learns from them
 
 
 def test_the_report_tells_where_the_teachers_mass_lies_and_what_a_reader_could_expect_of_it() -> None:
     sets = [
-        CandidateSet("q", "doc", ("plus", "also", "far"), (0.0, 0.0, 0.0), marked=1),
+        CandidateSet("q", "doc", ("plus", "also", "far"), (0.0, 0.0, 0.0), first_negative=2),
         CandidateSet("r", "doc", ("plus", "far"), (0.0, 0.0)),
     ]
     utilities = {"q": {"plus": 4.0, "also": 2.0, "far": 0.0}, "r": {"plus": 1.0, "far": -1.0}}
-    told = told_by_teacher(Lesson(sets, [], [[0.5, 0.25, 0.25], [0.75, 0.25]], [], 2.0, 0.9), utilities)
+    lesson = Lesson("reward", sets, [], [[0.5, 0.25, 0.25], [0.75, 0.25]], [], 2.0, 0.9)
+    told = summary(lesson, utilities)
     assert told == {
-        "lambda": 2.0, "normalised_entropy": 0.9,
-        "mass": {"positive": 0.625, "marked": 0.125, "negatives": 0.25},
-        "expected_utility": {"teacher": (2.5 + 0.5) / 2, "positive": 2.5, "even": 1.0},
+        "kind": "reward", "lambda": 2.0, "normalised_entropy": 0.9,
+        "mass": {"positive": 0.625, "further_evidence": 0.125, "negatives": 0.25},
+        "expected_utility": {"teacher": (2.5 + 0.5) / 2, "positive": 2.5, "uniform": 1.0},
     }  # fmt: skip
 
 
@@ -144,7 +148,7 @@ def test_permuted_utilities_bring_the_student_back_to_its_baseline(name: str, ke
         assert report["reward_model"]["train"][-1]["loss"] < 0.5  # 1 is an R that is 0 everywhere
     assert not report["reward_model"]["believed"]
     assert report["reward_model"]["dev_pairwise_accuracy"] == pytest.approx(0.5, abs=0.05)
-    assert report["student"]["best"] == 0
+    assert report["student"]["kept"] == 0
     assert same_vectors(tmp_path / "out", toy_encoder())
 
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from uae_bench.records import TrainingSet
 from uae_bench.systems.trainer import Trainer
-from uae_bench.systems.uae.config import DirectOptions, RewardOptions, StudentOptions, UaeOptions, reward_folder
+from uae_bench.systems.uae.config import (
+    DirectOptions,
+    InfonceOptions,
+    RewardOptions,
+    StudentOptions,
+    UaeOptions,
+    reward_folder,
+)
 from uae_bench.weights import identify, model_files
 
 if TYPE_CHECKING:
@@ -40,4 +47,4 @@ def _trainer(name: str, config: type[StudentOptions]) -> Trainer:
 
 UAE = _trainer("uae", UaeOptions)
 UAE_DIRECT = _trainer("uae-direct", DirectOptions)
-INFONCE = _trainer("infonce", RewardOptions)
+INFONCE = _trainer("infonce", InfonceOptions)

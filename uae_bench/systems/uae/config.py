@@ -50,9 +50,14 @@ class StudentOptions(BaseModel):
 
     precision: Literal["float32", "bfloat16"]
 
+    @property
+    def with_further_evidence(self) -> bool:
+        """Whether candidate sets hold the evidence besides d⁺."""
+        return False
+
 
 class RewardOptions(StudentOptions):
-    """A reward model and the gate that reads it. With hard labels these are all: the options of `infonce`."""
+    """A reward model and the gate that reads it."""
 
     gate_margin: NotNegative
 
@@ -88,9 +93,13 @@ class RewardOptions(StudentOptions):
 class SoftTeacher(StudentOptions):
     """A teacher whose distribution over a candidate set is a softmax of scores."""
 
-    teacher_marked: bool
+    teacher_evidence: bool
     teacher_lambda: Positive | Literal["calibrated"]
     teacher_entropy: InnerShare
+
+    @property
+    def with_further_evidence(self) -> bool:
+        return self.teacher_evidence
 
 
 class UaeOptions(RewardOptions, SoftTeacher):
@@ -101,3 +110,13 @@ class DirectOptions(SoftTeacher):
     """The options of `uae-direct`: the utilities themselves are gate and teacher."""
 
     gate_utility_margin: NotNegative
+
+
+class InfonceOptions(RewardOptions):
+    """The options of `infonce`: the reward model is gate, and there is no teacher but the annotators."""
+
+    label_evidence: bool
+
+    @property
+    def with_further_evidence(self) -> bool:
+        return self.label_evidence

@@ -16,20 +16,21 @@ Rule = Literal["evidence", "best-utility"]
 class Labelled:
     """A query with all its labelled candidates, in order of the run. `positive` is d⁺ and `rule` where it came from.
 
-    `others` are further passages that annotators marked, in order of id: they are never drawn as negatives.
+    `further_evidence`, in order of id, is the evidence besides a d⁺ that is evidence: it is never drawn as a negative.
     """
 
     query: Query
     candidates: tuple[str, ...]
     positive: str
     rule: Rule
-    others: tuple[str, ...]
+    further_evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSet:
-    """B = {d⁺, further marked passages, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺, and `marked` tells how many of
-    those after it annotators marked too (the paper has none). `scores`, in that order, are what the teacher reads.
+    """B = {d⁺, further evidence, d⁻_1 … d⁻_k} of one query: `passages[0]` is d⁺, and negatives start at
+    `first_negative` (1 where there is no further evidence, as in the paper). `scores`, in that order, are what the
+    teacher reads.
 
     `document` is the query's, or its own id where it has none: queries of one document are trained on together.
     """
@@ -38,14 +39,14 @@ class CandidateSet:
     document: str
     passages: tuple[str, ...]
     scores: tuple[float, ...]
-    marked: int = 0
+    first_negative: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class GateCounts:
     """What became of the near passages: `near` = among the top k by base similarity, `kept` = also passed the gate.
 
-    `dropped` queries lost all their negatives; `queries` counts those that had any unmarked candidate besides d⁺.
+    `dropped` queries lost all their negatives; `queries` counts those that had any candidate to draw them from.
     """
 
     queries: int
@@ -57,8 +58,8 @@ class GateCounts:
 def labelled(queries: Sequence[Query], data: TrainingSet, positive: Rule) -> list[Labelled]:
     """The queries with utilities, each with its d⁺; a query without answers has no utilities and is left out.
 
-    d⁺ by "evidence" is the marked candidate of highest utility, and the best candidate by utility where none is
-    marked. Equal utilities are decided by passage id.
+    d⁺ by "evidence" is the evidence of highest utility, and the best candidate by utility where none is evidence; by
+    "best-utility" evidence is not looked at. Equal utilities are decided by passage id.
     """
     found = []
     for query in queries:
@@ -68,28 +69,29 @@ def labelled(queries: Sequence[Query], data: TrainingSet, positive: Rule) -> lis
         if not candidates:
             continue
         by_utility = sorted(candidates, key=lambda passage: (-utilities[passage], passage))
-        marked = [p for p in by_utility if p in data.evidence.get(query.id, frozenset())]
-        if marked and positive == "evidence":
-            found.append(Labelled(query, candidates, marked[0], "evidence", tuple(sorted(marked[1:]))))
+        evidence = [p for p in by_utility if p in data.evidence.get(query.id, frozenset())]
+        if evidence and positive == "evidence":
+            found.append(Labelled(query, candidates, evidence[0], "evidence", tuple(sorted(evidence[1:]))))
         else:
             found.append(Labelled(query, candidates, by_utility[0], "best-utility", ()))
     return found
 
 
 def nearest(item: Labelled, similarity: Mapping[str, float], negatives: int) -> tuple[str, ...]:
-    """The `negatives` candidates most similar to the query by the starting encoder, d⁺ and marked passages aside."""
-    others = [p for p in item.candidates if p != item.positive and p not in item.others]
+    """The `negatives` candidates most similar to the query by the starting encoder, d⁺ and further evidence aside."""
+    others = [p for p in item.candidates if p != item.positive and p not in item.further_evidence]
     return tuple(sorted(others, key=lambda passage: (-similarity[passage], passage))[:negatives])
 
 
 def gated(
-    items: Sequence[Labelled], similarity: Scores, scores: Scores, *, negatives: int, margin: float, marked: bool
-) -> tuple[list[CandidateSet], GateCounts]:
+    items: Sequence[Labelled], similarity: Scores, scores: Scores, *,
+    negatives: int, margin: float, with_further_evidence: bool,
+) -> tuple[list[CandidateSet], GateCounts]:  # fmt: skip
     """(3) Utility-gated hard negatives: d⁻ stays iff it is among the top k by base similarity and
-    R(q,d⁺) − R(q,d⁻) > δ. `scores` holds R (for `uae-direct`, U) of every marked and every near passage.
+    R(q,d⁺) − R(q,d⁻) > δ. `scores` holds R (for `uae-direct`, U) of d⁺, of further evidence and of every near
+    passage.
 
-    With `marked`, a set also holds the further marked passages, which the gate does not ask about: the teacher decides
-    how much of the label each gets, down to nothing.
+    Further evidence, where sets are to hold it, passes by the gate: the teacher decides how much of the label it gets.
     """
     sets, queries, near_count, kept_count = [], 0, 0, 0
     for item in items:
@@ -99,10 +101,10 @@ def gated(
         near_count += len(near)
         queries += bool(near)
         if kept:
-            others = item.others if marked else ()
-            passages = (item.positive, *others, *kept)
+            positives = (item.positive, *(item.further_evidence if with_further_evidence else ()))
+            passages = (*positives, *kept)
             document = item.query.document_id or item.query.id
             scored = tuple(of[passage] for passage in passages)
-            sets.append(CandidateSet(item.query.id, document, passages, scored, len(others)))
+            sets.append(CandidateSet(item.query.id, document, passages, scored, len(positives)))
             kept_count += len(kept)
     return sets, GateCounts(queries=queries, dropped=queries - len(sets), near=near_count, kept=kept_count)

@@ -36,46 +36,62 @@ class Schedule:
 
 @dataclass(slots=True)
 class History:
-    """What a fit went through: one point per evaluation, the first before any step; `best` is the step kept."""
+    """What a fit went through: one point per evaluation, the first before any step; `kept` is the step whose weights
+    the model has in the end."""
 
     train: list[Point] = field(default_factory=list)
     dev: list[Point] = field(default_factory=list)
-    best: int = 0
+    kept: int = 0
 
 
-class Keep(TrainerCallback):
-    """Remembers the trainable weights at the best dev value; stops after `patience` evaluations without a better one.
+class KeepLast(TrainerCallback):
+    """Writes the history and leaves the model as the last step made it."""
 
-    With `last` it never stops, and the weights after the last step are kept.
-    """
-
-    def __init__(self, measure: str, *, higher_is_better: bool, patience: int, last: bool = False) -> None:
-        self.measure = measure
-        self.sign = 1.0 if higher_is_better else -1.0
-        self.patience = patience
-        self.last = last
-        self.best = -float("inf")
-        self.start: dict[str, torch.Tensor] = {}
-        self.state: dict[str, torch.Tensor] = {}
+    def __init__(self) -> None:
         self.history = History()
-        self._waited = 0
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **others: Any) -> None:
         point = {"step": float(state.global_step)}
         point |= {name: float(value) for name, value in metrics.items() if _wanted(name)}
         self.history.dev.append(point)
-        value = self.sign * metrics[self.measure]
-        if value > self.best:
-            self.best, self._waited, self.history.best = value, 0, state.global_step
-            self.state = _trainable(others["model"])
-            self.start = self.start or self.state
-        else:
-            self._waited += 1
-            control.should_training_stop = self._waited >= self.patience and not self.last
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "loss" in logs:
             self.history.train.append({"step": float(state.global_step), "loss": float(logs["loss"])})
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        self.history.kept = state.global_step
+
+
+class KeepBest(KeepLast):
+    """Gives back the trainable weights of the best dev value; stops after `patience` evaluations without a better one.
+
+    `start` holds those before the first step.
+    """
+
+    def __init__(self, measure: str, *, higher_is_better: bool, patience: int) -> None:
+        super().__init__()
+        self.measure = measure
+        self.sign = 1.0 if higher_is_better else -1.0
+        self.patience = patience
+        self.best = -float("inf")
+        self.start: dict[str, torch.Tensor] = {}
+        self._state: dict[str, torch.Tensor] = {}
+        self._waited = 0
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **others: Any) -> None:
+        super().on_evaluate(args, state, control, metrics, **others)
+        value = self.sign * metrics[self.measure]
+        if value > self.best:
+            self.best, self._waited, self.history.kept = value, 0, state.global_step
+            self._state = _trainable(others["model"])
+            self.start = self.start or self._state
+        else:
+            self._waited += 1
+            control.should_training_stop = self._waited >= self.patience
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        restore(others["model"], self._state)
 
 
 class Report(TrainerCallback):
@@ -99,7 +115,7 @@ class Report(TrainerCallback):
 
 
 def fit(
-    trainer_class: Any, arguments_class: Any, schedule: Schedule, keep: Keep, *,
+    trainer_class: Any, arguments_class: Any, schedule: Schedule, keep: KeepLast, *,
     model: Any, rows: int, seed: int, progress: Progress, label: str, **parts: Any,
 ) -> History:  # fmt: skip
     """Trains `model` in place and leaves it with the weights that `keep` chose; `rows` is the training set's size.
@@ -122,10 +138,6 @@ def fit(
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
         trainer.train()
-    if keep.last:
-        keep.history.best = trainer.state.global_step
-    else:
-        restore(model, keep.state)
     model.eval()
     return keep.history
 

@@ -58,16 +58,17 @@ def model_card(report: Mapping[str, Any], encoder: str) -> str:
             "reward": "a reward model trained on utilities",
             "utility": "the utilities themselves",
             "one-hot": "hard labels on d⁺",
+            "evidence": "hard labels, even over all evidence",
         }[teacher["kind"]],
         "utility": f"{report['utility']}, by {data.get('scorer', 'a scorer that the data do not name')}",
         "data": data.get("task", "not named"),
         "licence of the data": licence or "not stated; find it out before you share this model",
         "λ": teacher["lambda"],
-        "mean normalised entropy of the teacher": teacher["normalised_entropy"],
-        "its mass on d⁺ / other marked passages / negatives": _row(teacher["mass"]),
-        "mean utility under it / of d⁺ / of the set": _row(teacher["expected_utility"]),
+        "mean normalised entropy of the labels": teacher["normalised_entropy"],
+        "mass of the labels on d⁺ / further evidence / negatives": _row(teacher["mass"]),
+        "mean utility under the labels / of d⁺ / of the whole set": _row(teacher["expected_utility"]),
         "seed": report["seed"],
-        "step kept": f"{student['best']}" + ("" if student["best"] else " (dev did not improve: the starting encoder)"),
+        "step kept": f"{student['kept']}" + ("" if student["kept"] else " (dev did not improve: the starting encoder)"),
     }
     lines = [f"| {name} | {_cell(value)} |" for name, value in told.items()]
     options = [f"| `{name}` | {_cell(value)} |" for name, value in report["options"].items()]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from uae_bench.progress import Progress
 from uae_bench.systems.uae.config import RewardOptions
 from uae_bench.systems.uae.data import Labelled, Scores
-from uae_bench.systems.uae.fitting import History, Keep, Schedule, fit
+from uae_bench.systems.uae.fitting import History, KeepBest, KeepLast, Schedule, fit
 from uae_bench.systems.uae.lora import inject
 from uae_bench.systems.uae.loss import pairwise_margin
 from uae_bench.systems.uae.tensors import Features, Rows, by_length, padded, tokenised
@@ -129,9 +129,8 @@ def train_reward_model(
     items = [*train, *dev]
     return fit(
         RewardTrainer, CrossEncoderTrainingArguments, schedule,
-        Keep(
-            "eval_loss", higher_is_better=False, patience=options.reward_patience, last=options.reward_keep == "last"
-        ),
+        KeepLast() if options.reward_keep == "last" else
+        KeepBest("eval_loss", higher_is_better=False, patience=options.reward_patience),
         model=model, rows=len(train), seed=seed, progress=progress, label="reward model",
         train_dataset=Dataset.from_dict({"item": list(range(len(train)))}),
         eval_dataset=Dataset.from_dict({"item": list(range(len(train), len(items)))}),

@@ -24,9 +24,10 @@ from uae_bench.encoder import BiEncoder
 from uae_bench.progress import Progress
 from uae_bench.systems.uae.config import StudentOptions
 from uae_bench.systems.uae.data import CandidateSet, Labelled, Scores
-from uae_bench.systems.uae.fitting import History, Keep, Schedule, fit, restore
+from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit, restore
 from uae_bench.systems.uae.lora import fold, inject
 from uae_bench.systems.uae.loss import student_log_distribution, uae_loss
+from uae_bench.systems.uae.teacher import Lesson
 from uae_bench.systems.uae.tensors import Features, Inputs, Rows, VectorRows, by_length, numbered, padded
 
 ENCODING_BATCH = 64
@@ -89,7 +90,7 @@ class Collator:
 
     inputs: Inputs
     sets: Sequence[CandidateSet]
-    teacher: Sequence[Sequence[float]]
+    labels: Sequence[Sequence[float]]
     valid_label_columns: tuple[str, ...] = ()
 
     def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
@@ -97,7 +98,7 @@ class Collator:
         distinct = {passage: None for number in chosen for passage in self.sets[number].passages}
         place = {passage: position for position, passage in enumerate(distinct)}
         index, members = padded([[place[p] for p in self.sets[number].passages] for number in chosen], torch.int64)
-        teacher, _ = padded([self.teacher[number] for number in chosen], torch.float32)
+        teacher, _ = padded([self.labels[number] for number in chosen], torch.float32)
         queries = self.inputs.rows.gather([self.inputs.query[self.sets[number].query] for number in chosen])
         passages = self.inputs.rows.gather([self.inputs.passage[passage] for passage in distinct])
         return {
@@ -108,7 +109,7 @@ class Collator:
 
 
 class DevMeasures(SentenceEvaluator):
-    """ExpUtil@1 (the mean utility of the first candidate) and Success@1 (d⁺ or another marked passage is first) on dev.
+    """ExpUtil@1 (the mean utility of the first candidate) and Success@1 (d⁺ or further evidence is first) on dev.
 
     Nothing is gated here: every labelled candidate of every dev query is ranked. `gain_error` is the standard error of
     the mean paired difference in ExpUtil@1 to the first call, the untrained start.
@@ -127,7 +128,7 @@ class DevMeasures(SentenceEvaluator):
         vectors = encode(model, self.inputs.rows, sorted(rows))
         first = [self._first(item, vectors) for item in self.items]
         utility = np.array([self.utilities[i.query.id][p] for i, p in zip(self.items, first, strict=True)])
-        hits = [p == i.positive or p in i.others for i, p in zip(self.items, first, strict=True)]
+        hits = [p == i.positive or p in i.further_evidence for i, p in zip(self.items, first, strict=True)]
         self._start = utility if self._start is None else self._start
         gain = utility - self._start
         error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else float("inf")
@@ -210,7 +211,7 @@ def assembled(encoder: BiEncoder, trained: SentenceTransformer, options: Student
 
 
 def train_student(
-    model: SentenceTransformer, inputs: Inputs, train: Collator, dev: Collator, measures: DevMeasures,
+    model: SentenceTransformer, inputs: Inputs, lesson: Lesson, measures: DevMeasures,
     options: StudentOptions, seed: int, progress: Progress,
 ) -> History:  # fmt: skip
     """Fits the student by `uae_loss`; the weights of highest dev ExpUtil@1 are kept.
@@ -227,20 +228,20 @@ def train_student(
         warmup=options.warmup, weight_decay=options.weight_decay, learning_rate=rates[options.mode],
         precision=options.precision,
     )  # fmt: skip
-    sets = [*train.sets, *dev.sets]
+    sets = [*lesson.train, *lesson.dev]
     rows = Dataset.from_dict({"set": list(range(len(sets))), "document": [each.document for each in sets]})
-    keep = Keep("eval_ExpUtil@1", higher_is_better=True, patience=options.patience)
+    keep = KeepBest("eval_ExpUtil@1", higher_is_better=True, patience=options.patience)
     history = fit(
         StudentTrainer, SentenceTransformerTrainingArguments, schedule, keep,
-        model=model, rows=len(train.sets), seed=seed, progress=progress, label="student",
-        train_dataset=rows.select(range(len(train.sets))),
-        eval_dataset=rows.select(range(len(train.sets), len(sets))) if dev.sets else None,
+        model=model, rows=len(lesson.train), seed=seed, progress=progress, label="student",
+        train_dataset=rows.select(range(len(lesson.train))),
+        eval_dataset=rows.select(range(len(lesson.train), len(sets))) if lesson.dev else None,
         loss=CandidateLoss(model, options.tau), evaluator=measures,
-        data_collator=Collator(inputs, sets, [*train.teacher, *dev.teacher]),
+        data_collator=Collator(inputs, sets, [*lesson.train_labels, *lesson.dev_labels]),
     )  # fmt: skip
     points = {point["step"]: point for point in history.dev}
-    start, best = points[0], points[history.best]
+    start, best = points[0], points[history.kept]
     if not best["eval_ExpUtil@1"] - start["eval_ExpUtil@1"] > options.min_gain * best["eval_gain_error"]:
         restore(model, keep.start)
-        history.best = 0
+        history.kept = 0
     return history

@@ -42,7 +42,9 @@ class TokenRows:
 
     def gather(self, rows: Sequence[int]) -> Features:
         return {
-            name: pad_sequence([values[row] for row in rows], True, self.fill[name], self.side)
+            name: pad_sequence(
+                [values[row] for row in rows], batch_first=True, padding_value=self.fill[name], padding_side=self.side
+            )
             for name, values in self.inputs.items()
         }
 
@@ -77,7 +79,7 @@ def tokenised(tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None,
     encoded = tokenizer(list(texts), list(pairs) if pairs is not None else None, truncation=True, max_length=max_length)
     fill = {"input_ids": tokenizer.pad_token_id, "token_type_ids": tokenizer.pad_token_type_id}
     names = [name for name in tokenizer.model_input_names if name in encoded]
-    inputs = {name: [torch.tensor(row) for row in encoded[name]] for name in names}
+    inputs = {name: [torch.tensor(row, dtype=torch.long) for row in encoded[name]] for name in names}
     return TokenRows(inputs, {name: fill.get(name, 0) for name in inputs}, tokenizer.padding_side)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
@@ -18,12 +16,12 @@ from uae_bench.errors import NotPossible
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
 from uae_bench.store.digests import digest_of
-from uae_bench.systems.uae.config import DirectOptions, RewardOptions, SoftTeacher, StudentOptions, reward_folder
+from uae_bench.systems.uae import teacher
+from uae_bench.systems.uae.config import DirectOptions, RewardOptions, StudentOptions, reward_folder
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
 from uae_bench.systems.uae.fitting import History, deterministic, quiet
 from uae_bench.systems.uae.head import StateRows, open_head
 from uae_bench.systems.uae.lora import fold
-from uae_bench.systems.uae.loss import calibrated_lambda, normalised_entropy, teacher_distribution
 from uae_bench.systems.uae.product import write_product
 from uae_bench.systems.uae.reward import (
     Pairs,
@@ -36,7 +34,6 @@ from uae_bench.systems.uae.reward import (
     train_reward_model,
 )
 from uae_bench.systems.uae.student import (
-    Collator,
     DevMeasures,
     assembled,
     embedded,
@@ -44,7 +41,7 @@ from uae_bench.systems.uae.student import (
     train_student,
     trainable,
 )
-from uae_bench.systems.uae.tensors import Inputs, padded, token_inputs
+from uae_bench.systems.uae.tensors import Inputs, token_inputs
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.component import Resources
@@ -81,18 +78,6 @@ class Judgement:
     report: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """Candidate sets with the teacher's distribution over each. `inverse_temperature` is λ; None for hard labels."""
-
-    train: Sequence[CandidateSet]
-    dev: Sequence[CandidateSet]
-    train_teacher: Sequence[Sequence[float]]
-    dev_teacher: Sequence[Sequence[float]]
-    inverse_temperature: float | None
-    entropy: float
-
-
 def train(
     data: TrainingSet, options: StudentOptions, encoder_spec: str, seed: int, out: Path, resources: Resources,
     *, name: str,
@@ -111,7 +96,7 @@ def train(
         judgement = judge(data, corpus, similarity, options, seed, resources)
         train_sets, train_gate = _gated(corpus.train, similarity, judgement, options)
         dev_sets, dev_gate = _gated(corpus.dev, similarity, judgement, options)
-        lesson = teach(train_sets, dev_sets, options)
+        lesson = teacher.teach(train_sets, dev_sets, options)
         trained = trainable(encoder, options)
         history = learn(trained, encoder, lesson, corpus, embeddings, data.utilities, options, seed, resources)
         product = assembled(encoder, trained, options)
@@ -119,7 +104,7 @@ def train(
         "trainer": name, "seed": seed, "threads": torch.get_num_threads(), "device": resources.device,
         "options": options.model_dump(), "queries": corpus.counts(), "reward_model": judgement.report,
         "gate": {"train": asdict(train_gate), "dev": asdict(dev_gate)},
-        "teacher": {"kind": _kind(options), **told_by_teacher(lesson, data.utilities)},
+        "teacher": teacher.summary(lesson, data.utilities),
         "student": asdict(history), "data": dict(data.provenance), "utility": data.definition,
     }  # fmt: skip
     write_product(product, report, encoder_spec, out)
@@ -147,16 +132,13 @@ def learnable(data: TrainingSet, options: StudentOptions) -> Corpus:
     )  # fmt: skip
 
 
-_LAST: dict[str, Inputs] = {}
-"""The embeddings that the last training started from: the next trainer or seed of a run starts from the same ones."""
-
-
 def _starting_embeddings(encoder: BiEncoder, spec: str, corpus: Corpus, resources: Resources) -> Inputs:
+    """Those of the last training of the run, where it started from the same encoder and texts."""
     key = digest_of([dict(encoder_identity(spec)), resources.device, dict(corpus.queries), dict(corpus.passages)])
-    if key not in _LAST:
-        _LAST.clear()
-        _LAST[key] = embedded(encoder, corpus.queries, corpus.passages, resources.progress)
-    return _LAST[key]
+    found: Inputs = resources.embeddings.get(
+        key, lambda: embedded(encoder, corpus.queries, corpus.passages, resources.progress)
+    )
+    return found
 
 
 def judge(
@@ -172,7 +154,7 @@ def judge(
 def _rewarded(
     data: TrainingSet, corpus: Corpus, similarity: Scores, options: RewardOptions, seed: int, resources: Resources
 ) -> Judgement:
-    """Trains the reward model and scores what is looked at later: the marked and the nearest on train, all on dev."""
+    """Trains the reward model and scores what is looked at later: evidence and the nearest on train, all on dev."""
     keys = [(item.query.id, passage) for item in corpus.items for passage in item.candidates]
     if options.reward_reader:
         model, pairs, rate = _head_on_states(data, keys, options, resources.device)
@@ -186,13 +168,13 @@ def _rewarded(
     wanted = [(item.query.id, passage) for item in corpus.dev for passage in item.candidates]
     for item in corpus.train:
         near = nearest(item, similarity[item.query.id], options.negatives)
-        wanted += [(item.query.id, passage) for passage in (item.positive, *item.others, *near)]
+        wanted += [(item.query.id, passage) for passage in (item.positive, *item.further_evidence, *near)]
     scores = reward_scores(model, pairs, wanted, resources.progress)
     dev = {item.query.id: scores[item.query.id] for item in corpus.dev}
     gain, error = margin_gain(dev, data.utilities, options.reward_margin, options.reward_min_gap)
     believed = gain > options.min_gain * error
     if not believed:
-        resources.progress.note("the reward model orders dev no better than chance: it is taken to be 0 everywhere")
+        resources.progress.note("the reward model is no better on dev than one that is 0 everywhere: taken to be that")
         scores = {query: dict.fromkeys(of, 0.0) for query, of in scores.items()}
     report = {
         "believed": believed,
@@ -235,57 +217,8 @@ def _head_on_states(
     return model, Pairs(rows, {key: number for number, key in enumerate(keys)}), options.reward_head_learning_rate
 
 
-def teach(train: Sequence[CandidateSet], dev: Sequence[CandidateSet], options: StudentOptions) -> Lesson:
-    """The teacher's distributions: softmax(λ · score), or all of it on d⁺ for hard labels (`infonce`).
-
-    Raises:
-        NotPossible: no λ gives the entropy asked for (`calibrated_lambda`).
-    """
-    if not train:
-        return Lesson(train, dev, (), (), None, math.nan)
-    scores, members = padded([candidate_set.scores for candidate_set in train], torch.float64)
-    if not isinstance(options, SoftTeacher):
-        hard = [[[1.0] + [0.0] * (len(each.passages) - 1) for each in sets] for sets in (train, dev)]
-        return Lesson(train, dev, hard[0], hard[1], None, 0.0)
-    inverse_temperature = (
-        calibrated_lambda(scores, members, options.teacher_entropy)
-        if options.teacher_lambda == "calibrated"
-        else options.teacher_lambda
-    )
-    distribution = teacher_distribution(scores, members, inverse_temperature)
-    entropy = float(normalised_entropy(distribution, members).mean())
-    rows = [_teacher_rows(sets, inverse_temperature) for sets in (train, dev)]
-    return Lesson(train, dev, rows[0], rows[1], inverse_temperature, entropy)
-
-
-def told_by_teacher(lesson: Lesson, utilities: Scores) -> dict[str, Any]:
-    """What the teacher tells about the train queries: λ, mean normalised entropy, the shares of its mass that lie on
-    d⁺, on further marked passages and on negatives; and the mean utility that a reader could expect of a passage drawn
-    from the teacher, of d⁺, and of one drawn evenly from the set (in the unit of `utilities`). nan without a set.
-    """
-    mass, utility = [], []
-    for candidate_set, row in zip(lesson.train, lesson.train_teacher, strict=True):
-        probability = np.array(row)
-        of = np.array([utilities[candidate_set.query][passage] for passage in candidate_set.passages])
-        first_negative = 1 + candidate_set.marked
-        mass.append((probability[0], probability[1:first_negative].sum(), probability[first_negative:].sum()))
-        utility.append((probability @ of, of[0], of.mean()))
-    means = [np.mean(rows, axis=0).tolist() if rows else [math.nan] * 3 for rows in (mass, utility)]
-    return {
-        "lambda": lesson.inverse_temperature, "normalised_entropy": lesson.entropy,
-        "mass": dict(zip(("positive", "marked", "negatives"), means[0], strict=True)),
-        "expected_utility": dict(zip(("teacher", "positive", "even"), means[1], strict=True)),
-    }  # fmt: skip
-
-
-def _kind(options: StudentOptions) -> str:
-    if not isinstance(options, SoftTeacher):
-        return "one-hot"
-    return "utility" if isinstance(options, DirectOptions) else "reward"
-
-
 def learn(
-    trained: SentenceTransformer, encoder: BiEncoder, lesson: Lesson, corpus: Corpus, embeddings: Inputs,
+    trained: SentenceTransformer, encoder: BiEncoder, lesson: teacher.Lesson, corpus: Corpus, embeddings: Inputs,
     utilities: Scores, options: StudentOptions, seed: int, resources: Resources,
 ) -> History:  # fmt: skip
     """Trains the student in place; where the gate left nothing to learn from, it stays as it was, and that is said."""
@@ -296,10 +229,8 @@ def learn(
     if options.mode != "adapter":
         inputs = token_inputs(encoder, corpus.queries, corpus.passages, options.max_length)
     return train_student(
-        trained, inputs, Collator(inputs, lesson.train, lesson.train_teacher),
-        Collator(inputs, lesson.dev, lesson.dev_teacher), DevMeasures(inputs, corpus.dev, utilities),
-        options, seed, resources.progress,
-    )  # fmt: skip
+        trained, inputs, lesson, DevMeasures(inputs, corpus.dev, utilities), options, seed, resources.progress
+    )
 
 
 def _gated(
@@ -307,13 +238,5 @@ def _gated(
 ) -> tuple[list[CandidateSet], GateCounts]:
     return gated(
         items, similarity, judgement.scores, negatives=options.negatives, margin=judgement.margin,
-        marked=isinstance(options, SoftTeacher) and options.teacher_marked,
+        with_further_evidence=options.with_further_evidence,
     )  # fmt: skip
-
-
-def _teacher_rows(sets: Sequence[CandidateSet], inverse_temperature: float) -> list[list[float]]:
-    if not sets:
-        return []
-    scores, members = padded([candidate_set.scores for candidate_set in sets], torch.float64)
-    rows = teacher_distribution(scores, members, inverse_temperature).tolist()
-    return [row[: len(candidate_set.passages)] for row, candidate_set in zip(rows, sets, strict=True)]
