@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from importlib import resources
 from itertools import count
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.experiment.conftest import Finished
 from tests.task.parts import write_jsonl
 from uae_bench import pipeline
 from uae_bench.errors import NotPossible, StoreError, UsageError
-from uae_bench.experiment import Experiment
+from uae_bench.experiment import Experiment, let_go
 from uae_bench.experiment.models import used_device
 from uae_bench.experiment.plan import TaskPlan
 from uae_bench.experiment.setup import Setup
@@ -283,6 +284,55 @@ def test_a_split_without_answers_to_learn_from_is_told_while_planning(tmp_path: 
         parts.prepare(
             card, tmp_path / "store", ("uae",), scorer="lab:lfm2", encoder="lab:encoder", settings=parts.QUICK
         )
+
+
+@pytest.mark.parametrize(("answer", "hint"), [("x", "raise --limit 1"), ("Unanswerable", "--train-task")])
+def test_a_limit_that_leaves_no_answer_is_to_be_raised_where_that_helps(tmp_path: Path, answer: str, hint: str) -> None:
+    card = parts.write_task(tmp_path)
+    path = tmp_path / "data" / "queries.jsonl"
+    queries = [json.loads(line) for line in path.read_text().splitlines()]
+    first = {pipeline.read(str(card)).asked(split, 1)[0].id for split in ("train", "dev")}
+    write_jsonl(path, [{**each, "answers": ["Unanswerable" if each["id"] in first else answer]} for each in queries])
+    with pytest.raises(NotPossible, match="none of the 1 train queries") as caught:
+        parts.prepare(
+            card, tmp_path / "store", ("uae",), scorer="lab:lfm2", encoder="lab:encoder", settings=parts.QUICK, limit=1
+        )
+    assert hint in caught.value.hint
+
+
+def test_a_split_without_queries_is_refused_and_others_are_named(tmp_path: Path) -> None:
+    shares = {"train": 0.8, "dev": 0.19, "test": 0.01}  # of twelve documents
+    card = parts.write_task(tmp_path, splits={split: {"use": split, "share": share} for split, share in shares.items()})
+    path = tmp_path / "data" / "queries.jsonl"
+    queries = [json.loads(line) for line in path.read_text().splitlines()]
+    write_jsonl(path, [{key: value for key, value in query.items() if key != "split"} for query in queries])
+    with pytest.raises(NotPossible, match="split test of tiny has no queries") as caught:
+        parts.prepare(card, tmp_path / "store")
+    assert caught.value.hint == "--split train or dev has some"
+
+
+def test_an_error_that_is_told_later_holds_nothing_until_then() -> None:
+    class Model:
+        """Something large."""
+
+    seen: list[weakref.ref[Model]] = []
+
+    def ask() -> None:
+        model = Model()
+        seen.append(weakref.ref(model))
+        raise StoreError("the disk is full", hint="make room")
+
+    def work() -> None:
+        try:
+            ask()
+        except StoreError as error:
+            raise ValueError from error
+
+    with pytest.raises(ValueError) as caught:
+        work()
+    assert seen[0]() is not None
+    let_go(caught.value)
+    assert seen[0]() is None
 
 
 def test_training_elsewhere_is_a_row_like_any_other(finished: Finished, tmp_path: Path) -> None:

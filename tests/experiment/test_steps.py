@@ -5,21 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.progress import Notes
 from uae_bench.experiment.steps import Runner, Step
-from uae_bench.progress import SILENT
 from uae_bench.store import Artifact, Json, Store
-
-
-class Notes:
-    """A progress that keeps its lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    track = SILENT.track
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def runner(root: Path, notes: Notes | None = None) -> Runner:
@@ -54,7 +42,7 @@ def test_another_process_finds_what_this_one_made(tmp_path: Path) -> None:
     runner(tmp_path).make(step("second", "b", made, input=step("first", "a", made)))
     runner(tmp_path, notes).make(step("second", "b", made, input=step("first", "a", made)))
     assert made == ["first", "second"]
-    assert notes.lines == ["kept  first", "kept  second"]
+    assert notes.notes == ["kept  first", "kept  second"]
 
 
 def test_a_change_that_leaves_an_input_as_it_was_stops_there(tmp_path: Path) -> None:

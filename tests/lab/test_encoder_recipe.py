@@ -5,19 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from tests.progress import Notes
 from uae_bench.lab.encoder_recipe import EncoderRecipe, build_encoder, encoder_folder, first_losses
 from uae_bench.lab.world import Knobs, World, build_world
-from uae_bench.progress import Silent
-
-T = TypeVar("T")
 
 TINY = EncoderRecipe(worlds=1, vocabulary=400, width=32, heads=2, inner=32, steps=3, batch=8)
 
@@ -79,16 +75,10 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) 
 
 
 def test_progress_hears_of_every_step(tmp_path: Path) -> None:
-    heard: list[object] = []
-
-    class Listening(Silent):
-        def track(self, items: Iterable[T], *, total: int | None, label: str) -> Iterator[T]:
-            for item in items:
-                heard.append((label, total))
-                yield item
-
-    losses = build_encoder(tmp_path / "out", TINY, progress=Listening())
-    assert heard == [("encoder", 3)] * len(losses)
+    progress = Notes()
+    losses = build_encoder(tmp_path / "out", TINY, progress=progress)
+    assert progress.labels == {"encoder": len(losses)}
+    assert progress.totals == {"encoder": TINY.steps}
 
 
 def test_encoder_beats_chance_and_leaves_most_answers_unfound(encoder: SentenceTransformer) -> None:

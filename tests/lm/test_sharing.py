@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uae_bench.lm.sharing import WORTH_SHARING, Group, Tokens, pack, share_prefixes, sort_key
+from uae_bench.lm.base import Tokens
+from uae_bench.lm.sharing import WORTH_SHARING, Group, pack, share_prefixes, sort_key
 
 
 def tokens(*parts: tuple[int, int]) -> Tokens:

@@ -16,6 +16,7 @@ import typer
 from uae_bench.cli import completion
 from uae_bench.cli.outcome import out
 from uae_bench.cli.tables import print_fields, print_rows
+from uae_bench.cli.tasks import TASK_COLUMNS, task_rows
 from uae_bench.errors import UnknownName, UsageError
 from uae_bench.registry import nearest
 
@@ -116,7 +117,7 @@ def _shared() -> Mapping[str, type[BaseModel]]:
     from uae_bench.experiment.models import Precision
     from uae_bench.experiment.retrieving import HardPool
 
-    return dict(zip(completion.SHARED, (HardPool, Training, Precision, Testing), strict=True))
+    return {"hard": HardPool, "training": Training, "lm": Precision, "significance": Testing}
 
 
 def _show_trainer(name: str) -> None:
@@ -201,13 +202,7 @@ def _typed(name: str) -> str:
 
 def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
     if kind is Kind.tasks:
-        from uae_bench.task.card import TaskCard, listed_cards
-
-        rows = [
-            [name, card.pool, card.title] if isinstance(card, TaskCard) else [name, "–", f"broken: {card}"]
-            for name, card in listed_cards()
-        ]
-        return "tasks", ("name", "pool", "what it is"), rows
+        return "tasks", TASK_COLUMNS, task_rows()
     if kind is Kind.measures:
         from uae_bench.metrics import MEASURES
 

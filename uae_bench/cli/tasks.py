@@ -16,6 +16,8 @@ from uae_bench.cli.progress import TerminalProgress
 from uae_bench.cli.tables import counted, print_rows
 from uae_bench.progress import SILENT
 
+TASK_COLUMNS = ("name", "pool", "answers", "what it is")
+
 app = typer.Typer(help="Tasks: make a card from your own data, check it, pin its files.", no_args_is_help=True)
 
 NEW_EXAMPLES = """\
@@ -75,15 +77,19 @@ def check(name: Name, data: arg.Data = None, as_json: arg.AsJson = False) -> Non
 @app.command(name="list", epilog="Example:\n\nuae-bench task list")
 def list_tasks() -> None:
     """The tasks that can be run by name."""
+    print_rows(out, "tasks", TASK_COLUMNS, task_rows())
+
+
+def task_rows() -> list[list[str]]:
+    """Every card that can be named, a broken one with what is wrong with it, in TASK_COLUMNS."""
     from uae_bench.task.card import TaskCard, listed_cards
 
-    rows = [
+    return [
         [name, card.pool, "yes" if card.has_answers else "no", card.title]
         if isinstance(card, TaskCard)
         else [name, "–", "–", f"broken: {card}"]
         for name, card in listed_cards()
     ]
-    print_rows(out, "tasks", ("name", "pool", "answers", "what it is"), rows)
 
 
 @app.command(epilog="Example:\n\nuae-bench task pin qasper")

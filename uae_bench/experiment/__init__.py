@@ -36,7 +36,7 @@ from uae_bench.store import Json, Store, explained
 from uae_bench.task.card import TaskCard, load_card
 from uae_bench.task.task import Task
 
-__all__ = ["Experiment", "PlannedStep", "Request", "Results"]
+__all__ = ["Experiment", "PlannedStep", "Request", "Results", "let_go"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class Experiment:
                         self._runner.make(step)
                 except Exception as error:
                     rows, failure = rows[:place], error
-                    _let_go(error)
+                    let_go(error)
                     break
         return rows, failure
 
@@ -226,7 +226,7 @@ def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:
     return read(name, data=data, overrides=by_component(asked.settings).get(card.name, {}))
 
 
-def _let_go(error: BaseException | None) -> None:
+def let_go(error: BaseException | None) -> None:
     """Frees what the frames of an error hold, a language model maybe: others work before the error is told."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)

@@ -6,16 +6,16 @@ import re
 import sys
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench.errors import NotPossible, UsageError
+from uae_bench.lm.local import Dtype
 from uae_bench.lm.spec import LmSpec
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
-    from uae_bench.lm.local import Dtype
 
 
 class Precision(BaseModel):
@@ -23,7 +23,7 @@ class Precision(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dtype: Literal["float32", "bfloat16"] = Field(default="float32", description="of the weights")
+    dtype: Dtype = Field(default="float32", description="of the weights")
 
 
 class Models:

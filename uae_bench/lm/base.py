@@ -18,6 +18,9 @@ from uae_bench.errors import BadInput, NotPossible
 from uae_bench.prompts import PromptTemplate
 from uae_bench.records import Likelihood, Passage
 
+Tokens = npt.NDArray[np.int32]
+"""Ids of a text, (L,)."""
+
 Pair = tuple[str, str]
 """A prompt and the continuation whose likelihood is wanted."""
 
@@ -161,7 +164,7 @@ class LanguageModel(Scorer, Generator, Protocol):
 class EncodedPair:
     """Ids (L,) of prompt and continuation together, scored from `start` on; `backed_up` prompt tokens came apart."""
 
-    ids: npt.NDArray[np.int32]
+    ids: Tokens
     start: int
     backed_up: int
 
@@ -187,14 +190,14 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[EncodedPai
     ]
 
 
-def encode_texts(tokenizer: Tokenizer, framed: Sequence[str]) -> Iterator[npt.NDArray[np.int32]]:
+def encode_texts(tokenizer: Tokenizer, framed: Sequence[str]) -> Iterator[Tokens]:
     """Ids (L,) of framed texts in order; so many at a time that what the tokenizer notes of them stays small."""
     for start in range(0, len(framed), ENCODED_TOGETHER):
         for ids in tokenizer.encode(framed[start : start + ENCODED_TOGETHER]):
             yield np.asarray(ids, dtype=np.int32)
 
 
-def _bounded(pair: Pair, prompt: npt.NDArray[np.int32], whole: npt.NDArray[np.int32]) -> EncodedPair:
+def _bounded(pair: Pair, prompt: Tokens, whole: Tokens) -> EncodedPair:
     shorter = min(len(prompt), len(whole))
     differ = prompt[:shorter] != whole[:shorter]
     start = int(differ.argmax()) if differ.any() else shorter

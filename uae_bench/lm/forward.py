@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from transformers import DynamicCache
 
-Tokens = npt.NDArray[np.int32]
+from uae_bench.lm.base import Tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)

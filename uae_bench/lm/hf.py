@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +18,14 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
-from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling, encode_pairs, encode_texts
-from uae_bench.lm.forward import Tokens
+from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling, Tokens, encode_pairs, encode_texts
+from uae_bench.lm.local import Dtype
 from uae_bench.lm.scoring import FORWARD_CELLS, plan_batches, score_encoded, states_encoded
 from uae_bench.lm.sharing import pack, sort_key
 from uae_bench.lm.tokenizer import HfTokenizer
 from uae_bench.lm.writing import write
 from uae_bench.records import Likelihood
 
-Dtype = Literal["float32", "bfloat16"]
 ENCODED_PAIRS = 200_000
 """Encoded pairs that are kept between plan and score: about a kilobyte each."""
 

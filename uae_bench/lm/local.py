@@ -21,10 +21,12 @@ OFFLINE = "the same command with --scorer lab:lfm2 --generator lab:lfm2"
 
 
 class Backend(Protocol):
-    """How one kind of language model is found, told apart and opened; `LmSpec` says what each method does.
+    """How one kind of language model is found, told apart and opened; `LmSpec` says what each method does."""
 
-    A backend whose models are Readers too has an attribute `shows_states`, true.
-    """
+    @property
+    def shows_states(self) -> bool:
+        """Whether its models are StateReaders too."""
+        ...
 
     def prompt(self, name: str, revision: str) -> PromptTemplate: ...
 

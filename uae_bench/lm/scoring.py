@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from uae_bench.lm.base import EncodedPair
-from uae_bench.lm.forward import Prefixes, Tokens, read_prefixes, row_states, score_rows
+from uae_bench.lm.base import EncodedPair, Tokens
+from uae_bench.lm.forward import Prefixes, read_prefixes, row_states, score_rows
 from uae_bench.lm.sharing import Group, pack, share_prefixes, sort_key
 
 BATCH_CELLS = 32_768

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-Tokens = npt.NDArray[np.int32]
+from uae_bench.lm.base import Tokens
 
 WORTH_SHARING = 16
 """Tokens that a shared prefix must save; below, a second pass over the model costs more than it saves."""

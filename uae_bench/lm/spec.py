@@ -42,7 +42,7 @@ class LmSpec:
     @property
     def shows_states(self) -> bool:
         """Whether what `open` gives is a StateReader too: not where the weights are on another machine."""
-        return bool(getattr(LMS[self.backend], "shows_states", False))
+        return LMS[self.backend].shows_states
 
     def identity(self, dtype: Dtype = "float32") -> Mapping[str, str]:
         """What its answers depend on, for keys: backend, dtype, revision, sha256 of weights, tokenizer and config.

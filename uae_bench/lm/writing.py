@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from transformers import DynamicCache
 
-from uae_bench.lm.base import Generated, Sampling
-from uae_bench.lm.forward import Tokens, forward, padded
+from uae_bench.lm.base import Generated, Sampling, Tokens
+from uae_bench.lm.forward import forward, padded
 
 
 @dataclass(slots=True)

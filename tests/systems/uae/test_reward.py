@@ -20,6 +20,7 @@ from uae_bench.systems.uae.lora import fold
 from uae_bench.systems.uae.reward import (
     Groups,
     MarginLoss,
+    margin_gain,
     ndcg_at_1,
     open_reward_model,
     pairwise_accuracy,
@@ -81,6 +82,17 @@ def test_ndcg_at_1_is_the_gain_of_the_first_over_the_best() -> None:
     utilities = {"q": {"a": 1.0, "b": 0.5}, "r": {"a": 2.0, "b": -1.0}, "s": {"a": -1.0, "b": 0.0}}
     scores = {"q": {"a": 0.0, "b": 1.0}, "r": {"a": 0.0, "b": 1.0}, "s": {"a": 0.0, "b": 1.0}}
     assert ndcg_at_1(scores, utilities) == pytest.approx((0.5 + 0.0) / 2)
+
+
+def test_margin_gain_is_how_far_the_loss_is_below_that_of_zero_everywhere() -> None:
+    # δ = 1. q: R's gap is 0.5, the loss 0.5, the gain 0.5. r: the gap is −0.25, the gain too. s: no ordered pair
+    utilities = {"q": {"a": 1.0, "b": 0.0}, "r": {"a": 1.0, "b": 0.0}, "s": {"a": 1.0, "b": 1.0}}
+    scores = {"q": {"a": 0.5, "b": 0.0}, "r": {"a": 0.0, "b": 0.25}, "s": {"a": 0.5, "b": 0.0}}
+    # mean (0.5 − 0.25) / 2, standard deviation 0.75 / √2, over √2 queries
+    assert margin_gain(scores, utilities, 1.0, 0.0) == pytest.approx((0.125, 0.375))
+    zero = {query: dict.fromkeys(of, 0.0) for query, of in scores.items()}
+    assert margin_gain(zero, utilities, 1.0, 0.0) == (0.0, 0.0)
+    assert margin_gain(scores, utilities, 1.0, 1.0) == (0.0, float("inf"))  # no gap is above 1
 
 
 def test_deberta_with_lora_is_trained_and_leaves_an_ordinary_product(deberta: Path, tmp_path: Path) -> None:
