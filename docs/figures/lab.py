@@ -3,8 +3,8 @@
     python docs/figures/lab.py            # all of it, from the store where it can
 
 Three panels, all on design worlds (never the leaderboard's): Success@1 over the knob `difficulty`, over annotation
-completeness, and the control in which utilities are permuted before training, with the guard that keeps the starting
-encoder unless dev got clearly better, and without it.
+completeness, and the control in which utilities are permuted before training, with reward model and student kept only
+where they are clearly better on dev, and where they are better at all (`min_gain` 0).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def collect(world: int) -> dict[str, dict[str, Points]]:
         "control": {
             "utilities as labelled": measured(world, {}, ("dense", "uae")),
             "utilities permuted": measured(world, {}, ("dense", "uae"), training__permute_utilities=True),
-            "permuted, no guard": measured(
+            "permuted, min_gain 0": measured(
                 world, {}, ("dense", "uae"), training__permute_utilities=True, uae__min_gain=0.0
             ),
         },
@@ -98,7 +98,7 @@ def draw(points: Mapping[str, Mapping[str, Points]], path: Path) -> None:
         panel.set_xlabel(name)
         panel.set_ylim(0, 1)
         panel.grid(axis="y", color="#e4e4e4", lw=0.6)
-    panels[2].set_xticks(range(3), ["as\nlabelled", "permuted", "permuted,\nno guard"], fontsize=8)
+    panels[2].set_xticks(range(3), ["as\nlabelled", "permuted", "permuted,\nmin_gain 0"], fontsize=8)
     panels[2].set_xlabel("control: the utilities")
     panels[2].margins(x=0.25)
     panels[0].set_ylabel("Success@1 (evidence)")
