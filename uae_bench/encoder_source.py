@@ -69,6 +69,11 @@ class EncoderSource:
     passage_prefix: str
 
 
+def model_of(spec: str) -> str:
+    """The name of the model behind an encoder's spec, without its revision."""
+    return PRESETS[spec].model if spec in PRESETS else spec.partition("@")[0]
+
+
 def locate_encoder(spec: str) -> EncoderSource:
     """The folder behind a spec: from this machine if it is here, else from the hub.
 

@@ -8,6 +8,7 @@ import torch
 from tests.experiment import parts
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment.models import Models, require_device, usable_device
+from uae_bench.lm.resources import LmResources
 from uae_bench.lm.spec import parse_lm
 
 
@@ -32,7 +33,7 @@ def test_a_device_that_is_not_here_is_refused_when_it_is_needed() -> None:
 
 def test_one_model_is_open_at_a_time_and_stays_open_while_it_is_asked_for() -> None:
     llama, neox = (parse_lm(f"hf:{parts.language_model(kind)}") for kind in ("llama", "gpt_neox"))
-    with Models("cpu") as models:
+    with Models(LmResources()) as models:
         first = models.get(llama)
         assert models.get(llama) is first
         second = models.get(neox)

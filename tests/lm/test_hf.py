@@ -15,6 +15,7 @@ from tests.lm.conftest import ANSWERS, PASSAGES, QUERIES
 from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
 from uae_bench.lm.base import Pair, Sampling
 from uae_bench.lm.hf import HfModel, open_model
+from uae_bench.lm.resources import USUAL
 from uae_bench.prompts import PLAIN, continuation
 
 PAIRS: list[Pair] = [
@@ -70,7 +71,7 @@ def test_the_order_of_the_items_does_not_matter(model: HfModel) -> None:
 def test_a_planned_batch_alone_gives_the_same_bits(
     llama: HfModel, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uae_bench.lm.scoring.BATCH_CELLS", 600)
+    monkeypatch.setattr("uae_bench.lm.planned.BATCH_CELLS", 600)
     batches = llama.plan(PAIRS).batches
     assert len(batches) > 5
     assert sorted(index for batch in batches for index in batch) == list(range(len(PAIRS)))
@@ -163,7 +164,7 @@ def test_samples_follow_the_model(llama: HfModel) -> None:
 def test_generation_batches_cover_all_prompts_and_do_not_depend_on_order(
     llama: HfModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uae_bench.lm.hf.FORWARD_CELLS", 300)
+    monkeypatch.setattr("uae_bench.lm.planned.WRITING_CELLS", 300)
     prompts = [PLAIN.answering(query, [passage]) for passage in PASSAGES for query in QUERIES]
     plan = llama.plan_generation(prompts, Sampling(8))
     assert len(plan.batches) > 3
@@ -179,7 +180,7 @@ def test_a_prompt_without_room_to_write_is_refused(llama: HfModel) -> None:
 
 
 def test_weights_are_read_when_first_needed_and_freed_on_exit(folder: Callable[..., Path]) -> None:
-    with open_model(folder("llama"), "cpu", "float32") as model:
+    with open_model(folder("llama"), "float32", USUAL, None) as model:
         model.plan(PAIRS)
         assert "network" not in vars(model)
         model.score(PAIRS[:1])

@@ -13,12 +13,15 @@ import json
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
 from uae_bench.cli import completion
 from uae_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from uae_bench.lm.resources import LmResources
 
 STORE_VARIABLE = "UAE_BENCH_STORE"
 DEFAULT_STORE = Path(".uae-bench")
@@ -140,12 +143,28 @@ def fields(
 def experiment(
     *,
     config: Annotated[
-        Path | None, typer.Option(help="An experiment.toml with the same fields; options here win.")
+        Path | None,
+        typer.Option(help="An experiment.toml: tasks, retrievers ... (docs/formats.md); options win."),
     ] = None,
     data: Data = None,
     train_data: Annotated[Path | None, typer.Option(help="Likewise the files of --train-task.")] = None,
     store: StoreFolder = DEFAULT_STORE,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ... or auto.")] = "auto",
+    concurrency: Annotated[int, typer.Option("--lm-concurrency", min=1, help="Requests to a server at once.")] = 8,
+    timeout: Annotated[float, typer.Option("--lm-timeout", min=1, help="Seconds that an answer is waited for.")] = 120,
+    tensor_parallel: Annotated[
+        int, typer.Option("--lm-tensor-parallel", min=1, help="Devices that share a model's weights (vllm:).")
+    ] = 1,
+    cache_gib: Annotated[
+        float | None, typer.Option("--lm-cache-gib", min=0, help="Memory for keys and values (vllm:).")
+    ] = None,
+    max_tokens_total: Annotated[
+        int | None, typer.Option(min=1, help="Stop when a server's answers have taken so many tokens.")
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(min=0, help="Stop when they have cost so much, at --price.")] = None,
+    price: Annotated[
+        str | None, typer.Option(help="Price of a million tokens read and of a million written, e.g. 0.15,0.60.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result and errors.")] = False,
     verbose: Annotated[
@@ -178,6 +197,32 @@ def fields_of(given: Mapping[str, Any], *, retriever_needed: bool) -> dict[str, 
         if needed and not found.get(field):
             raise UsageError(f"no {OPTIONS[field][0]} is given", hint=f"uae-bench list {field} names them")
     return found
+
+
+def lm_resources(given: Mapping[str, Any]) -> LmResources:
+    """How language models are run, by the options.
+
+    Raises:
+        UsageError: a price that is none, or a cap without prices.
+    """
+    from uae_bench.lm.resources import LmResources
+
+    named = ("concurrency", "timeout", "tensor_parallel", "cache_gib", "max_tokens_total", "max_cost")
+    prices = _prices(given["price"]) if given["price"] else (0.0, 0.0)
+    if given["max_cost"] is not None and not any(prices):
+        raise UsageError("--max-cost needs prices to count with", hint="e.g. --price 0.15,0.60 per million tokens")
+    read, written = prices
+    return LmResources(**{name: given[name] for name in named}, prompt_price=read, completion_price=written)
+
+
+def _prices(text: str) -> tuple[float, float]:
+    try:
+        read, written = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--price {text!r} is not two numbers", hint="e.g. --price 0.15,0.60") from None
+    if min(read, written) < 0:
+        raise UsageError(f"--price {text!r} is negative", hint="e.g. --price 0.15,0.60")
+    return read, written
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from uae_bench.cli.arguments import experiment, fields, fields_of, output, with_options
+from uae_bench.cli.arguments import experiment, fields, fields_of, lm_resources, output, with_options
 from uae_bench.cli.outcome import err, out
 from uae_bench.cli.progress import TerminalProgress
 from uae_bench.errors import UsageError
@@ -83,6 +83,7 @@ def _prepared(given: Mapping[str, Any], imports: Sequence[Imported] = ()) -> Exp
         train_data=given["train_data"],
         store=given["store"],
         device=given["device"],
+        lm_resources=lm_resources(given),
         progress=_progress(quiet=given["quiet"] or given["as_json"], verbose=given["verbose"]),
         imports=imports,
     )

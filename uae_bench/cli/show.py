@@ -200,6 +200,14 @@ def _typed(name: str) -> str:
     return f"{name}:NAME" if RETRIEVERS[name].argument else name
 
 
+FORMS = {
+    "hf": ("NAME[@REVISION]", "a folder or Hub name, on transformers"),
+    "vllm": ("NAME[@REVISION]", "the same in vLLM; vllm:lab:NAME too"),
+    "openai": ("MODEL@http://HOST:PORT/v1", "a server that speaks OpenAI's protocol"),
+}
+"""Backends whose models have names of their own, and what those look like."""
+
+
 def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
     if kind is Kind.tasks:
         return "tasks", TASK_COLUMNS, task_rows()
@@ -212,7 +220,8 @@ def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
         from uae_bench.lm import LMS
 
         rows = [[f"lab:{name}", "ships with uae-bench; runs anywhere"] for name in LAB_FAMILIES]
-        rows += [[f"{name}:NAME[@REVISION]", "a folder or Hub name"] for name in LMS if name != "lab"]
+        rows += [[f"{name}:{form}", what] for name, (form, what) in FORMS.items()]
+        rows += [[f"{name}:NAME", "by another package"] for name in LMS if not LMS.is_built_in(name)]
         return "language models", ("spec", "what it is"), rows
     if kind is Kind.encoders:
         from uae_bench.encoder_source import PRESETS

@@ -13,11 +13,12 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from uae_bench.encoder_source import model_of
 from uae_bench.errors import DataUnavailable, ModelUnavailable, UsageError
 from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
@@ -26,13 +27,15 @@ from uae_bench.experiment.offline import on_the_lab, without_models
 from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
-from uae_bench.experiment.setup import by_component, resolve, trains
+from uae_bench.experiment.setup import Setup, by_component, reads_encoder, resolve, trains
 from uae_bench.experiment.steps import Runner, Step
+from uae_bench.lm.resources import USUAL, LmResources
 from uae_bench.options import checked
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress
 from uae_bench.retrieval.component import Resources
 from uae_bench.store import Json, Store, explained
+from uae_bench.systems import TRAINERS
 from uae_bench.task.card import TaskCard, load_card
 from uae_bench.task.task import Task
 
@@ -78,6 +81,7 @@ class Experiment:
         train_data: Path | None = None,
         store: Path,
         device: str = "auto",
+        lm_resources: LmResources = USUAL,
         progress: Progress = SILENT,
         imports: Sequence[Imported] = (),
     ) -> Experiment:
@@ -92,7 +96,7 @@ class Experiment:
         _refuse_mixed(cards, data, imports)
         place = Store(store, progress=progress)
         precision = checked(Precision, "lm", by_component(asked.settings).get("lm", {}))
-        models = Models(device, precision.dtype)
+        models = Models(replace(lm_resources, device=device), precision)
         look = partial(
             Bench, limit=asked.limit, resources=Resources(device, progress), models=models, calls=place.calls
         )
@@ -184,7 +188,25 @@ def _require_rows(plan: TaskPlan, asked: Request, tasks: Sequence[str]) -> None:
         _ = plan.rows, plan.comparison
     except ModelUnavailable as error:
         error.offline = without_models(asked, plan.setup, tasks, plan.training.task.name)
+        if _is_of_the_baseline_alone(error, plan.setup, asked):
+            other = plan.setup.systems[0].name
+            error.hint = f"{plan.setup.baseline}, the card's baseline, asks for it: --baseline {other} does not"
+            error.offline = {**asked.model_dump(exclude_defaults=True), "baseline": other}
         raise
+
+
+def _is_of_the_baseline_alone(error: ModelUnavailable, setup: Setup, asked: Request) -> bool:
+    """Whether what is lacking is the encoder of a baseline that the card adds, and nothing that was typed needs it."""
+    learns = any(step.name in TRAINERS for system in setup.systems for step in system.steps)
+    model = model_of(setup.baseline.removeprefix("dense:"))
+    typed = [system.name for system in setup.systems if system.name != setup.baseline]
+    return (
+        not asked.baseline
+        and bool(typed)
+        and str(error).startswith(f"{model!r} ")
+        and not any(model in name for name in typed)
+        and not reads_encoder(asked.retrievers, {setup.test.pool}, setup.measures, learns=learns)
+    )
 
 
 def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None, imports: Sequence[Imported]) -> None:

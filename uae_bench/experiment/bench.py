@@ -67,7 +67,7 @@ class Bench:
 
     def identity(self, spec: LmSpec) -> Mapping[str, str]:
         """What a language model's output depends on here."""
-        return spec.identity(self.models.dtype)
+        return self.models.identity(spec)
 
     @cached_property
     def passage_length(self) -> float:

@@ -41,7 +41,15 @@ def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without:
 
     Of a run the first `LABELLED_DEPTH` passages count, and the marked evidence is always labelled. What the labels
     in `without` hold already is left out.
+
+    Raises:
+        NotPossible: the model, a server's, tells no likelihoods.
     """
+    if not spec.scores:
+        raise NotPossible(
+            f"{spec.text} returns no log-probabilities of a prompt's tokens, and utilities are made of them",
+            hint="score with a model that does: hf:…, vllm:…, or a server of vLLM's (--scorer)",
+        )
     facts = bench.asking(spec)
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.lm.local import Dtype
+from uae_bench.lm.resources import LmResources
 from uae_bench.lm.spec import LmSpec
 
 if TYPE_CHECKING:
@@ -23,18 +26,21 @@ class Precision(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dtype: Dtype = Field(default="float32", description="of the weights")
+    dtype: Dtype = Field(default="float32", description="of the weights, where they are loaded here")
+    window: int | None = Field(
+        default=None, ge=64, description="tokens that are read at most; needed where a server does not say it"
+    )
 
 
 class Models:
     """Holds at most one open language model. A context manager: on leaving, its memory is freed.
 
-    `dtype` is that of the weights; unlike the device it changes likelihoods, and so it is part of a model's identity.
+    Unlike `resources`, what `precision` says changes likelihoods, and so it is part of a model's identity.
     """
 
-    def __init__(self, device: str, dtype: Dtype = "float32") -> None:
-        self._device = device
-        self.dtype: Dtype = dtype
+    def __init__(self, resources: LmResources, precision: Precision | None = None) -> None:
+        self._resources = resources
+        self._precision = precision or Precision()
         self._open: tuple[LmSpec, LanguageModel] | None = None
         self._stack = ExitStack()
 
@@ -46,8 +52,15 @@ class Models:
         """
         if self._open is None or self._open[0] != spec:
             self.close()
-            self._open = (spec, self._stack.enter_context(spec.open(usable_device(self._device), self.dtype)))
+            resources = replace(self._resources, device=usable_device(self._resources.device))
+            opened = spec.open(resources, self._precision.dtype, self._precision.window)
+            self._open = (spec, self._stack.enter_context(opened))
         return self._open[1]
+
+    def identity(self, spec: LmSpec) -> Mapping[str, str]:
+        """What the model's output depends on, for keys."""
+        window = {} if self._precision.window is None else {"window": str(self._precision.window)}
+        return {**spec.identity(self._precision.dtype), **window}
 
     def close(self) -> None:
         """Free whatever is open."""

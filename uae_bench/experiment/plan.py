@@ -16,11 +16,11 @@ from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.judging import Judge, Testing
 from uae_bench.experiment.learning import Training
+from uae_bench.experiment.models import Models
 from uae_bench.experiment.retrieving import HardPool
 from uae_bench.experiment.setup import Setup, Terms
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
-from uae_bench.lm.local import Dtype
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.metrics import Measure
 from uae_bench.options import checked
@@ -158,7 +158,7 @@ class TaskPlan:
         models |= {f"read by {name}": ModelRef(spec=name, identity=dict(of)) for name, of in identities.items() if of}
         readers = {name: TRAINERS[name].reads(self._options(name)) for name in trained}
         models |= {
-            f"states for {name}": _model_ref(parse_lm(reader), self.test.models.dtype)
+            f"states for {name}": _model_ref(parse_lm(reader), self.test.models)
             for name, reader in readers.items()
             if reader
         }
@@ -208,11 +208,11 @@ class TaskPlan:
         refs = dict(models)
         if trained:
             refs["encoder"] = ModelRef(spec=self.setup.encoder, identity=dict(encoder_identity(self.setup.encoder)))
-        dtype = self.test.models.dtype
-        refs |= {role: _model_ref(judge.spec, dtype) for role, judge in zip(roles.values(), judges, strict=True)}
+        held = self.test.models
+        refs |= {role: _model_ref(judge.spec, held) for role, judge in zip(roles.values(), judges, strict=True)}
         measured = any("scorer" in role.split(" and ") for role in roles.values())
         if not measured and any("labels" in step.needs for step in trained.values()):
-            refs[TEACHER] = _model_ref(parse_lm(self.setup.scorer), dtype)
+            refs[TEACHER] = _model_ref(parse_lm(self.setup.scorer), held)
         return Row(name, kind, seed, run, latency, evaluate, trained, judges, options, refs)
 
     def _judge(self, spec: LmSpec, run: Step) -> Judge:
@@ -337,5 +337,5 @@ def _weights(spec: str) -> str:
     return parse_lm(spec).identity().get("weights", spec)
 
 
-def _model_ref(spec: LmSpec, dtype: Dtype) -> ModelRef:
-    return ModelRef(spec=spec.text, identity=dict(spec.identity(dtype)), family=spec.family())
+def _model_ref(spec: LmSpec, models: Models) -> ModelRef:
+    return ModelRef(spec=spec.text, identity=dict(models.identity(spec)), family=spec.family())

@@ -38,6 +38,7 @@ from uae_bench.result import (
 )
 from uae_bench.significance import Correction, effective_clusters
 from uae_bench.store import Artifact, Json, explained, file_digest, finite, lock, write_atomically
+from uae_bench.systems import TRAINERS
 from uae_bench.task.card import safe_name
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
             *map(str, task.notes),
             *(fact for artifact in (pools, artifacts["run"], artifacts["evaluate"]) for fact in _facts(artifact)),
             *_chosen(plan, row),
+            *(one for name in row.train for one in TRAINERS[name].remarks(artifacts[f"train {name}"].folder)),
         ),
     )
 

@@ -9,4 +9,12 @@ from uae_bench.registry import Registry
 if TYPE_CHECKING:
     from uae_bench.lm.local import Backend
 
-LMS: Registry[Backend] = Registry("lm", {"hf": "uae_bench.lm.local:HF", "lab": "uae_bench.lm.local:LAB"})
+LMS: Registry[Backend] = Registry(
+    "lm",
+    {
+        "hf": "uae_bench.lm.local:HF",
+        "lab": "uae_bench.lm.local:LAB",
+        "openai": "uae_bench.lm.server:OPENAI",
+        "vllm": "uae_bench.lm.local:VLLM",
+    },
+)

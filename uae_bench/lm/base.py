@@ -7,6 +7,7 @@ token that both share, and the tokens backed up are counted. A passage may be cu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -62,6 +63,21 @@ class Generated:
     prompt_tokens: int
     completion_tokens: int
     finish: Literal["stop", "length"]
+
+
+def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """A written text without surrounding space, up to the first stop text after something written, and whether there
+    was one.
+    """
+    text = text.lstrip()
+    stops = [at for each in stop if (at := text.find(each)) >= 0]
+    return (text[: min(stops)] if stops else text).strip(), bool(stops)
+
+
+def chance_seed(seed: int, prompt: Tokens) -> int:
+    """The seed (63 bits) of one prompt's chance: what is drawn does not depend on what shares its batch."""
+    digest = hashlib.sha256(f"{seed}:".encode() + prompt.tobytes()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class Tokenizer(Protocol):

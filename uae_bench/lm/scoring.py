@@ -12,10 +12,9 @@ import torch
 
 from uae_bench.lm.base import EncodedPair, Tokens
 from uae_bench.lm.forward import Prefixes, read_prefixes, row_states, score_rows
-from uae_bench.lm.sharing import Group, pack, share_prefixes, sort_key
+from uae_bench.lm.planned import groups_of
+from uae_bench.lm.sharing import Group, pack
 
-BATCH_CELLS = 32_768
-"""Tokens of a planned batch, a shared prefix counted for every row: seconds of work for a small model on a CPU."""
 FORWARD_CELLS = 8_192
 """Tokens of one pass, padding included; bounds the memory."""
 NUMBERS_PER_CELL = 8_192
@@ -35,32 +34,6 @@ class _Rest:
 Found = TypeVar("Found")
 Look = Callable[[Sequence[_Rest], Prefixes | None], list[Found]]
 """What is wanted of rests that follow their prefixes, one for each: its likelihood, or its last state."""
-
-
-def plan_batches(encoded: Sequence[EncodedPair]) -> tuple[list[tuple[int, ...]], int]:
-    """Batches of indices and the number of tokens that the model will read.
-
-    Groups that share a prefix stay together, unless larger than a batch, and come by length of prefix, then of the
-    longest member: what is padded to one width is nearly of one width. Independent of the order of the pairs.
-    """
-    parts = [
-        Group(group.length, group.members[span.start : span.stop])
-        for group in groups_of(encoded)
-        for span in pack([len(encoded[index].ids) for index in group.members], BATCH_CELLS, padded=False)
-    ]
-    sizes = {part: [len(encoded[index].ids) for index in part.members] for part in parts}
-    parts.sort(key=lambda part: (part.length, max(sizes[part])))
-    spans = pack([sum(sizes[part]) for part in parts], BATCH_CELLS, padded=False)
-    batches = [tuple(index for part in parts[span.start : span.stop] for index in part.members) for span in spans]
-    computed = sum(sum(sizes[part]) - (len(part.members) - 1) * part.length for part in parts)
-    return batches, computed
-
-
-def groups_of(encoded: Sequence[EncodedPair]) -> list[Group]:
-    """Pairs that begin alike, up to the last token before the answer: that one predicts the answer's first."""
-    order = sorted(range(len(encoded)), key=lambda index: (sort_key(encoded[index].ids), encoded[index].start))
-    groups = share_prefixes([encoded[index].ids[: encoded[index].start - 1] for index in order])
-    return [Group(group.length, tuple(order[at] for at in group.members)) for group in groups]
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from uae_bench.errors import BadInput
 from uae_bench.lm import LMS
+from uae_bench.lm.resources import USUAL, LmResources
 from uae_bench.prompts import PromptTemplate
 from uae_bench.weights import name_and_revision
 
@@ -44,6 +45,15 @@ class LmSpec:
         """Whether what `open` gives is a StateReader too: not where the weights are on another machine."""
         return LMS[self.backend].shows_states
 
+    @property
+    def scores(self) -> bool:
+        """Whether its likelihoods can be had; a server is asked.
+
+        Raises:
+            ModelUnavailable: the server cannot be reached.
+        """
+        return LMS[self.backend].scores(self.name, self.revision)
+
     def identity(self, dtype: Dtype = "float32") -> Mapping[str, str]:
         """What its answers depend on, for keys: backend, dtype, revision, sha256 of weights, tokenizer and config.
 
@@ -61,13 +71,15 @@ class LmSpec:
         """
         return LMS[self.backend].family(self.name, self.revision)
 
-    def open(self, device: str = "cpu", dtype: Dtype = "float32") -> AbstractContextManager[LanguageModel]:
-        """The model, its memory given back on exit.
+    def open(
+        self, resources: LmResources = USUAL, dtype: Dtype = "float32", window: int | None = None
+    ) -> AbstractContextManager[LanguageModel]:
+        """The model, its memory given back on exit; it reads at most `window` tokens, None for all that it can.
 
         Raises:
             ModelUnavailable: the model's files are not here, cannot be fetched, or cannot be loaded.
         """
-        return LMS[self.backend].open(self.name, self.revision, device, dtype)
+        return LMS[self.backend].open(self.name, self.revision, dtype, resources, window)
 
 
 def parse_lm(text: str) -> LmSpec:
@@ -79,7 +91,8 @@ def parse_lm(text: str) -> LmSpec:
     """
     backend, colon, name = text.partition(":")
     if not colon or not backend or not name:
-        examples = {"lab": "lab:lfm2", "hf": "hf:owner/name"}
+        examples = {"lab": "lab:lfm2", "openai": "openai:MODEL@http://localhost:8000/v1"}
+        examples |= {name: f"{name}:owner/name" for name in ("hf", "vllm")}
         example = examples.get(backend) or f"hf:{text.strip(':') or 'owner/name'}"
         raise BadInput(f"{text!r} names no language model: its form is backend:name@revision", hint=f"e.g. {example}")
     LMS[backend]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from transformers import DynamicCache
 
-from uae_bench.lm.base import Generated, Sampling, Tokens
+from uae_bench.lm.base import Generated, Sampling, Tokens, cut_at_stop
 from uae_bench.lm.forward import forward, padded
 
 
@@ -73,12 +73,10 @@ def _finished(
 ) -> Generated | None:
     """The text, if an end token, a stop text after something written, or the length ends it; else None."""
     ended = row.written[-1] in ends
-    text = decode(row.written[:-1] if ended else row.written).lstrip()
-    stops = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
-    if not ended and not stops and len(row.written) < sampling.max_tokens:
+    text, stopped = cut_at_stop(decode(row.written[:-1] if ended else row.written), sampling.stop)
+    if not ended and not stopped and len(row.written) < sampling.max_tokens:
         return None
-    text = text[: min(stops)] if stops else text
-    return Generated(text.strip(), row.prompt_tokens, len(row.written), "stop" if ended or stops else "length")
+    return Generated(text, row.prompt_tokens, len(row.written), "stop" if ended or stopped else "length")
 
 
 def _chance(seed: int, prompt: Tokens) -> np.random.Generator:

@@ -1,0 +1,201 @@
+"""A server's model is the same model, and a server that misbehaves is told apart from one that works."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiment import parts
+from tests.lm.serving import NAME, Serving, serving
+from tests.lm.test_hf import PAIRS
+from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
+from uae_bench.experiment import Experiment
+from uae_bench.lm.base import Sampling
+from uae_bench.lm.hf import HfModel
+from uae_bench.lm.resources import LmResources
+from uae_bench.lm.server import KEY, OWN_KEY, Connection, ServerModel
+from uae_bench.lm.spec import parse_lm
+from uae_bench.prompts import INSTRUCT, PLAIN
+
+QUICK = LmResources(timeout=2, retries=1, concurrency=4)
+WRITING = Sampling(max_tokens=12)
+PROMPTS = [prompt for prompt, _ in PAIRS[::5]]
+
+
+@pytest.fixture
+def server(llama: HfModel) -> Iterator[Serving]:
+    with serving(llama) as running:
+        yield running
+
+
+def connected(server: Serving, resources: LmResources = QUICK) -> ServerModel:
+    return ServerModel(Connection(NAME, server.url, resources), None)
+
+
+@pytest.mark.parametrize(("begin", "chat"), [(True, False), (False, False), (True, True)])
+def test_likelihoods_and_texts_are_those_of_the_model_itself(
+    folder: Callable[..., Path], begin: bool, chat: bool
+) -> None:
+    local = HfModel(folder("llama", begin=begin, chat=chat), "cpu", "float32")
+    with serving(local) as server:
+        remote = connected(server)
+        for here, there in zip(local.score(PAIRS), remote.score(PAIRS), strict=True):
+            assert there.tokens == here.tokens
+            assert there.logprob == pytest.approx(here.logprob, abs=1e-4)
+        assert remote.generate(PROMPTS, WRITING) == local.generate(PROMPTS, WRITING)
+        spec = parse_lm(f"openai:{NAME}@{server.url}")
+        assert spec.prompt == (INSTRUCT if chat else PLAIN)
+
+
+def test_a_text_is_cut_at_the_same_places(llama: HfModel, server: Serving) -> None:
+    text = "Ana Torv dug the harbour of Vell — in 1804."
+    assert connected(server).tokenizer.starts(text) == llama.tokenizer.starts(text)
+
+
+def test_planning_knows_model_family_window_and_whether_it_scores(server: Serving, llama: HfModel) -> None:
+    spec = parse_lm(f"openai:{NAME}@{server.url}")
+    assert spec.family() == "llama"  # by what the server says that it serves
+    assert spec.scores and not spec.shows_states
+    identity = spec.identity()
+    assert (identity["model"], identity["server"]) == (NAME, "vllm 0.0")
+    assert identity["verified"].startswith("no")
+    assert not any("127.0.0.1" in value for value in identity.values())  # another port is the same model
+    assert connected(server).window == llama.window - 1
+
+
+def test_a_vendor_writes_in_chat_turns_and_is_refused_as_a_scorer_while_planning(
+    folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    local = HfModel(folder("llama", chat=True), "cpu", "float32")
+    with serving(local, plain=True) as server:
+        name = f"openai:{NAME}@{server.url}"
+        remote = ServerModel(Connection(NAME, server.url, QUICK), 2000)
+        texts = [written.text for written in remote.generate(PROMPTS, WRITING)]
+        assert texts == [written.text for written in local.generate(PROMPTS, WRITING)]
+        with pytest.raises(NotPossible, match="does not say how many tokens") as caught:
+            connected(server).plan_generation(PROMPTS, WRITING)
+        assert "lm.window" in caught.value.hint
+        card = parts.write_task(tmp_path, models=True)
+        with pytest.raises(NotPossible, match="returns no log-probabilities of a prompt's tokens"):
+            parts.prepare(card, tmp_path / "store", scorer=name)
+
+
+@pytest.mark.parametrize("fault", [500, 503, 429, "lost", "half"])
+def test_what_passes_is_tried_again_and_changes_nothing(server: Serving, llama: HfModel, fault: int | str) -> None:
+    server.faults = [fault]
+    found = connected(server).score_batch(PAIRS[:3])
+    assert [one.logprob for one in found] == pytest.approx(
+        [one.logprob for one in llama.score_batch(PAIRS[:3])], abs=1e-4
+    )
+    assert server.faults == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (500, "answered 500: as asked"),
+        (404, "answered 404: as asked"),
+        ("lost", "cannot be reached"),
+        ("half", "cannot be reached"),
+        ("hang", "did not answer within 2 s, 2 times"),
+        ("rubbish", "answered with rubbish"),
+        ("other model", "the answer is by 'another', not by 'tiny'"),
+        ("other tokens", "log-probabilities of other tokens"),
+        ("no choice", "an answer without a choice"),
+    ],
+)
+def test_what_stays_is_said_with_how_to_go_on(server: Serving, fault: int | str, said: str) -> None:
+    server.faults = [fault] * 20
+    with pytest.raises(ModelUnavailable, match=said) as caught:
+        connected(server).score_batch(PAIRS[:2])
+    assert "finished calls are kept" in caught.value.hint
+
+
+def test_nobody_there_is_said_at_once() -> None:
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        parse_lm("openai:tiny@http://127.0.0.1:9/v1").identity()
+
+
+def test_a_model_that_is_not_served_is_named_beside_those_that_are(server: Serving) -> None:
+    with pytest.raises(ModelUnavailable, match="serves no model 'other'") as caught:
+        parse_lm(f"openai:other@{server.url}").identity()
+    assert NAME in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "http://ada:secret@host/v1", "https://host/v1?key=secret"])
+def test_an_address_is_one_and_holds_no_secret(url: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_lm(f"openai:tiny@{url}").identity()
+    assert "secret" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_key_goes_to_the_host_that_it_is_meant_for(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OWN_KEY, "sk-vendor")
+    connected(server).score_batch(PAIRS[:1])
+    assert not any("sk-vendor" in str(headers) for headers in server.headers)
+    monkeypatch.setenv(KEY, "sk-own")
+    connected(server).score_batch(PAIRS[:1])
+    assert server.headers[-1]["authorization"] == "Bearer sk-own"
+    server.faults = [401]
+    with pytest.raises(ModelUnavailable, match="refuses the key") as caught:
+        connected(server).score_batch(PAIRS[:1])
+    assert KEY in caught.value.hint and "sk-own" not in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [
+        ({"max_tokens_total": 60}, "more than --max-tokens-total"),
+        ({"max_cost": 0.5, "prompt_price": 1e4, "completion_price": 0.0}, "more than --max-cost"),
+    ],
+)
+def test_a_cap_stops_the_run(server: Serving, allowed: dict[str, Any], said: str) -> None:
+    model = connected(server, replace(QUICK, concurrency=1, **allowed))
+    with pytest.raises(NotPossible, match=said):
+        model.score_batch(PAIRS)
+    assert 0 < server.answers < len(PAIRS)
+
+
+def test_killed_in_the_middle_and_started_again_the_records_are_those_of_an_undisturbed_run(
+    folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uae_bench.lm.planned.BATCH_CELLS", 1500)
+    card = parts.write_task(tmp_path, models=True)
+    local = HfModel(folder("llama"), "cpu", "float32")
+
+    def run(server: Serving, place: Path) -> None:
+        spec = f"openai:{NAME}@{server.url}"
+        fields = {
+            "tasks": (str(card),), "retrievers": ("random",), "scorer": spec, "generator": spec, "held_out": (),
+        }  # fmt: skip
+        experiment = Experiment.prepare(fields, store=place / "store", device="cpu", lm_resources=QUICK)
+        experiment.run(place / "runs")
+
+    with serving(local) as server:
+        run(server, tmp_path / "whole")
+        needed = server.answers
+        port = server.server_address[1]
+    with serving(local, port=port) as server:
+        server.faults = [0] * 30 + ["lost"] * 1000
+        with pytest.raises(ModelUnavailable, match="cannot be reached"):
+            run(server, tmp_path / "broken")
+        before = server.answers
+        assert before > 20
+    with serving(local, port=port) as server:
+        run(server, tmp_path / "broken")
+        assert server.answers + before < needed + 40  # no finished batch is asked for again
+    kept = [parts.contents(tmp_path / place / "runs", "record.json") for place in ("whole", "broken")]
+    assert kept[0] == kept[1]
+
+
+def test_items_come_back_in_their_order(server: Serving) -> None:
+    connection = Connection(NAME, server.url, QUICK)
+    with closing(connection.client):
+        counter = itertools.count()
+        assert connection.together(lambda item: (item, next(counter))[0], list(range(50))) == list(range(50))

@@ -1,0 +1,52 @@
+"""Models whose files lie in a folder of this machine: their tokenizer and their window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from uae_bench.errors import ModelUnavailable
+from uae_bench.lm.local import Dtype
+from uae_bench.lm.planned import PlannedModel
+from uae_bench.lm.tokenizer import HfTokenizer
+
+
+class FolderModel(PlannedModel):
+    """A planned model with its tokenizer read; `dtype` is that of the weights, which are read later."""
+
+    tokenizer: HfTokenizer
+
+    def __init__(self, folder: Path, dtype: Dtype, limit: int | None) -> None:
+        super().__init__(HfTokenizer.load(folder))
+        self.folder = folder
+        self.dtype = dtype
+        self.limit = limit
+
+    @cached_property
+    def window(self) -> int:
+        """The most tokens that the model reads at once."""
+        return self.positions()
+
+    def positions(self) -> int:
+        """The least of what configuration, tokenizer and the user's limit say."""
+        from transformers import AutoConfig
+
+        with explained(self.folder):
+            config = AutoConfig.from_pretrained(self.folder, trust_remote_code=False, local_files_only=True)
+        positions = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+        told = (positions, self.tokenizer.inner.model_max_length, self.limit)
+        return min(int(limit) for limit in told if limit is not None)
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """What a library says of a model that it cannot load becomes a ModelUnavailable."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        hint = "it needs config.json of a class that transformers knows and safetensors; remote code is never run"
+        raise ModelUnavailable(f"the model in {folder} cannot be loaded: {error}", hint=hint) from error

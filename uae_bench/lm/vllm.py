@@ -1,0 +1,146 @@
+"""vLLM in this process: prompt log-probabilities from token ids, and generation. Batching inside a batch is vLLM's."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from uae_bench.errors import ModelUnavailable, NotPossible
+from uae_bench.lm.base import Generated, Pair, Sampling, Tokens, chance_seed, cut_at_stop
+from uae_bench.lm.folder import FolderModel
+from uae_bench.lm.local import Dtype
+from uae_bench.lm.resources import LmResources
+from uae_bench.records import Likelihood
+
+os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # what is printed is the command line's business
+os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+
+
+CPU_CACHE_GIB = 1.0
+"""Memory for keys and values where nothing is said: left to itself, vLLM takes most of a machine's memory."""
+
+
+class VllmModel(FolderModel):
+    """A Scorer and a Generator. The engine starts when the first batch needs it, not before."""
+
+    def __init__(self, folder: Path, dtype: Dtype, resources: LmResources, limit: int | None = None) -> None:
+        super().__init__(folder, dtype, limit)
+        self.resources = resources
+
+    @cached_property
+    def window(self) -> int:
+        """One less than the model's: vLLM writes at least one token after whatever it reads."""
+        return self.positions() - 1
+
+    @cached_property
+    def engine(self) -> Any:
+        """The running engine.
+
+        Raises:
+            ModelUnavailable: vLLM does not know the model's class, or cannot read its files.
+            NotPossible: the memory is too small.
+        """
+        import vllm
+        from vllm.platforms import current_platform
+
+        on_cpu = current_platform.is_cpu()
+        gib = self.resources.cache_gib or (CPU_CACHE_GIB if on_cpu else None)
+        with _explained(self.folder):
+            return vllm.LLM(
+                str(self.folder),
+                dtype=self.dtype,
+                max_model_len=self.window + 1,
+                tensor_parallel_size=self.resources.tensor_parallel,
+                kv_cache_memory_bytes=None if gib is None else int(gib * 2**30),
+                enforce_eager=on_cpu,  # compiling takes longer than a laptop's run
+                load_format="safetensors",
+                trust_remote_code=False,
+                seed=0,
+            )
+
+    def score_batch(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Summed log-probabilities (nats) of the ids from each pair's start on; one more token is written and left."""
+        from vllm import SamplingParams
+
+        encoded = self.encode(pairs)
+        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+        found = self._run([pair.ids for pair in encoded], [params] * len(encoded))
+        likelihoods = []
+        for pair, output in zip(encoded, found, strict=True):
+            places = range(pair.start, len(pair.ids))
+            logprob = sum(output.prompt_logprobs[at][int(pair.ids[at])].logprob for at in places)
+            likelihoods.append(Likelihood(logprob, pair.scored))
+        return likelihoods
+
+    def generate_batch(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
+        """One planned batch. A text that a stop text ends before anything is written is asked for again without it."""
+        encoded = self.prompt_ids(prompts, sampling.max_tokens)
+        first = self._write(encoded, sampling, stop=True)
+        silent = [at for at, output in enumerate(first) if _stopped_early(output)]
+        for at, output in zip(silent, self._write([encoded[at] for at in silent], sampling, stop=False), strict=True):
+            first[at] = output
+        return [_generated(len(ids), output.outputs[0], sampling) for ids, output in zip(encoded, first, strict=True)]
+
+    def _write(self, encoded: Sequence[Tokens], sampling: Sampling, *, stop: bool) -> list[Any]:
+        from vllm import SamplingParams
+
+        params = [
+            SamplingParams(
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                seed=chance_seed(sampling.seed, ids),
+                stop=list(sampling.stop) if stop else None,
+            )
+            for ids in encoded
+        ]
+        return self._run(encoded, params)
+
+    def _run(self, encoded: Sequence[Tokens], params: Sequence[Any]) -> list[Any]:
+        if not encoded:
+            return []
+        engine = self.engine
+        with _explained(self.folder):
+            prompts = [{"prompt_token_ids": ids.tolist()} for ids in encoded]
+            return list(engine.generate(prompts, params, use_tqdm=False))
+
+
+@contextmanager
+def open_engine(folder: Path, dtype: Dtype, resources: LmResources, window: int | None) -> Iterator[VllmModel]:
+    """A model whose engine and memory are given back on exit."""
+    model = VllmModel(folder, dtype, resources, window)
+    try:
+        yield model
+    finally:
+        engine = model.__dict__.pop("engine", None)
+        if engine is not None:
+            engine.llm_engine.engine_core.shutdown()
+        gc.collect()
+
+
+def _stopped_early(output: Any) -> bool:
+    written = output.outputs[0]
+    return isinstance(written.stop_reason, str) and not written.text.strip()
+
+
+def _generated(prompt_tokens: int, written: Any, sampling: Sampling) -> Generated:
+    text, stopped = cut_at_stop(written.text, sampling.stop)
+    ended = stopped or written.finish_reason == "stop"
+    return Generated(text, prompt_tokens, len(written.token_ids), "stop" if ended else "length")
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What vLLM says when it cannot go on, with what to do."""
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError, KeyError) as error:
+        if "memory" in str(error).lower():
+            hint = "give the engine less or more of it: --lm-cache-gib, --tensor-parallel, or a smaller model"
+            raise NotPossible(f"vLLM lacks memory for {folder}: {error}", hint=hint) from error
+        hint = "hf: runs every class of transformers; VLLM_LOGGING_LEVEL=INFO shows what the engine did"
+        raise ModelUnavailable(f"vLLM cannot run the model in {folder}: {error}", hint=hint) from error
