@@ -246,8 +246,8 @@ def test_an_unreachable_model_is_told_within_seconds_with_the_command_that_runs_
 @pytest.mark.parametrize(
     ("changes", "arguments", "expected"),
     [
-        ({"baseline": "dense"}, "-r bm25", "--retriever bm25 --encoder lab:encoder"),
-        ({"baseline": "dense:nobody/other"}, "-r bm25", "--retriever bm25 --baseline dense --encoder lab:encoder"),
+        ({"baseline": "dense"}, "-r bm25", "--retriever bm25 --baseline bm25"),
+        ({"baseline": "dense:nobody/other"}, "-r bm25", "--retriever bm25 --baseline bm25"),
         ({}, "-r dense --baseline random", "--retriever dense --baseline random --encoder lab:encoder"),
         ({}, "-r dense --held-out none", "--retriever dense --encoder lab:encoder --held-out none"),
         ({"encoder": "lab:encoder"}, "-r dense:nobody/other", "--retriever dense"),
@@ -430,6 +430,15 @@ def test_for_a_row_made_elsewhere_no_other_task_is_offered(tmp_path: Path) -> No
     outcome = call("import", "run", tmp_path / "mine.trec", "--name", "mine", "--task", "newsqa")
     outcome.refused(1, "--data PATH")
     assert "\n  run " not in outcome.err
+
+
+def test_a_baseline_that_nobody_named_is_told_apart_from_what_was_asked_for(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, baseline="dense", encoder="nobody/encoder")
+    outcome = call("plan", "-t", card, "-r", "bm25", "-r", "random", "--store", tmp_path / "store")
+    outcome.refused(1, "nobody/encoder", "dense:nobody/encoder, the card's baseline, asks for it", "--baseline bm25")
+    told = offered(outcome)
+    assert "--encoder" not in told
+    assert call(*told).code == 0
 
 
 def test_the_command_that_is_offered_without_a_hub_can_be_planned(tmp_path: Path) -> None:

@@ -158,6 +158,28 @@ def test_a_measure_without_marks_says_why_and_the_others_keep_their_legend(
     assert any(line.startswith("▲▼ above or below bm25 at p ≤ 0.05") for line in told)
 
 
+def test_beside_a_table_stands_what_its_rows_are_and_who_else_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = parts.run(parts.write_task(tmp_path), tmp_path, ("random",))
+    random, bm25 = results.records
+    again = random.measures[0].model_copy(update={"measure": "ExpUtil@1 [lab:neox]"})
+    note = "dev did not improve: this row is the encoder that training starts from"
+    told = random.model_copy(update={"notes": (*random.notes, note), "measures": (*random.measures, again)})
+    print_results(console(stderr=False), replace(results, records=(told, bm25)))
+    lines = capsys.readouterr().out.splitlines()
+    assert f"random: {note}" in lines
+    assert "measured under lab:neox too, which no training saw: see record.json" in lines
+
+
+def test_a_table_has_the_best_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = parts.run(parts.write_task(tmp_path), tmp_path, ("random", "oracle-evidence"))
+    print_results(console(stderr=False), results)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "0." in line or "1.000" in line]
+    values = [float(row[-2].strip("▲▼")) for row in rows if row[0] in ("random", "bm25", "oracle-evidence")]
+    assert len(values) == 3 and values == sorted(values, reverse=True)
+
+
 def test_without_a_terminal_the_output_is_plain(tmp_path: Path) -> None:
     outcome = call("run", "-t", parts.write_task(tmp_path), "-r", "random", *where(tmp_path))
     assert outcome.code == 0

@@ -22,6 +22,9 @@ SHOWN = ("Success@1", "ExpUtil@1", "uNDCG@10", "TokenF1", "Harm", "nDCG@10", "R@
 COLUMNS = 5
 """The terminal's table has so many measures, these first; the records have all."""
 
+TOLD = ("chosen on ", "dev did not improve", "drawn-splits")
+"""Beginnings of the notes that are told beside a table too."""
+
 CORRECTIONS = {"holm": "Holm", "max-t": "max-T"}
 STATUS_STYLE = {"hit": "green", "miss": "yellow", "torn": "red", "waits": "dim"}
 
@@ -37,6 +40,9 @@ def print_results(console: Console, results: Results) -> None:
         if measures[COLUMNS:]:
             others = f"also measured: {', '.join(measures[COLUMNS:])}"
             console.print(others, style="dim", markup=False, highlight=False, soft_wrap=True)
+        if held_out := _held_out(records):
+            line = f"measured under {', '.join(held_out)} too, which no training saw: see record.json"
+            console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
         for line in _notes(*told, CORRECTIONS[results.corrections[task]]):
             console.print(line, style="dim", highlight=False, soft_wrap=True)
     console.print("\nwritten:", highlight=False)
@@ -48,6 +54,12 @@ def _plain_measures(records: Sequence[ResultRecord]) -> list[str]:
     """What the task's own models measured, the best known first; a held-out model's measures end in ` [spec]`."""
     found = dict.fromkeys(one.measure for record in records for one in record.measures if not one.measure.endswith("]"))
     return [*(name for name in SHOWN if name in found), *(name for name in found if name not in SHOWN)]
+
+
+def _held_out(records: Sequence[ResultRecord]) -> list[str]:
+    """The models whose measures end in ` [spec]`."""
+    names = (one.measure for record in records for one in record.measures if one.measure.endswith("]"))
+    return list(dict.fromkeys(name[:-1].rpartition("[")[2] for name in names))
 
 
 def _table(
@@ -73,9 +85,10 @@ def _title(record: ResultRecord) -> str:
 
 
 def _order(record: ResultRecord, key: str) -> tuple[float, str, int]:
+    """Best first, as on a board."""
     found = record.measure(key)
     mean = found.mean if found is not None and found.mean is not None else float("-inf")
-    return mean, record.system, record.seed
+    return -mean, record.system, record.seed
 
 
 def _name(record: ResultRecord, records: Sequence[ResultRecord], baseline: str) -> str:
@@ -111,9 +124,7 @@ def _notes(
         where = f"{', '.join(concerned)}: " if len(concerned) < len(measures) else ""
         lines.append(f"{where}{why}" if why.startswith("no test") else f"{where}no ▲▼: {why}")
     lines += _left_out(records[0], measures)
-    lines += dict.fromkeys(
-        f"{one.system} was {note}" for one in records for note in one.notes if note.startswith("chosen on ")
-    )
+    lines += _remarks(records)
     if any(record.kind == "reference" for record in records):
         lines.append("references see answers or evidence that no retriever may see")
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]
@@ -122,6 +133,17 @@ def _notes(
         teacher = ", the model that trained systems learnt from" if trained else ""
         lines.append(f"utility: {records[0].definition} by {utilities[0].spec}{teacher}")
     return lines
+
+
+def _remarks(records: Sequence[ResultRecord]) -> list[str]:
+    """What a reader must know of some rows or of the split, each once; the records hold more notes than these."""
+    rows: dict[str, dict[str, None]] = {}
+    for record in records:
+        for note in record.notes:
+            if note.startswith(TOLD):
+                rows.setdefault(note, {})[record.system] = None
+    everywhere = len({record.system for record in records})
+    return [note if len(named) == everywhere else f"{', '.join(named)}: {note}" for note, named in rows.items()]
 
 
 def _left_out(record: ResultRecord, measures: Sequence[str]) -> list[str]:

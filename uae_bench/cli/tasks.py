@@ -92,6 +92,22 @@ def task_rows() -> list[list[str]]:
     ]
 
 
+@app.command(epilog="Example:\n\nuae-bench task export qasper --out qasper-texts")
+def export(
+    name: Name,
+    to: Annotated[Path, typer.Option("--out", help="Folder that passages.jsonl and queries.jsonl go to.")],
+    data: arg.Data = None,
+) -> None:
+    """Write a task's passages and queries, ids and chunks as runs have them, for runs or vectors made elsewhere."""
+    from uae_bench.pipeline import read
+    from uae_bench.task.export import export_task
+
+    task = read(name, data=data)
+    paths = export_task(task, to)
+    for count, what, path in zip((len(task.passages), len(task.queries)), ("passages", "queries"), paths, strict=True):
+        out.print(f"{count} {what} to {path}", highlight=False, soft_wrap=True)
+
+
 @app.command(epilog="Example:\n\nuae-bench task pin qasper")
 def pin(name: Name, data: arg.Data = None) -> None:
     """Write revision and sha256 of the task's files, as they are now, into its card."""

@@ -37,7 +37,7 @@ class NamedVectors:
         if missing:
             raise BadInput(
                 f"{len(missing)} of {len(wanted)} {what} have no vector; the first is {missing[0]!r}",
-                hint="embed every one of them; was the file made on this task, split and chunking?",
+                hint="embed every one of them: `uae-bench task export` writes passages and queries with their ids",
             )
         return self.vectors[[at[name] for name in wanted]]
 

@@ -16,6 +16,8 @@ from uae_bench.store import write_atomically
 
 _FIELDS = "query Q0 passage rank score tag"
 
+_TEXTS = "`uae-bench task export` writes its passages and queries"
+
 
 def write_trec(run: Run, path: Path) -> None:
     """Write a run with the integers depth − rank as scores: trec_eval's float32 would collapse small gaps to ties.
@@ -96,7 +98,7 @@ def _known(name: str, known: Collection[str], where: str, what: str) -> str:
     for candidate in (name, unquote(name)):
         if candidate in known:
             return candidate
-    raise BadInput(f"{where}: no {what} has the id {name!r}", hint="was the run made on this task, split and chunking?")
+    raise BadInput(f"{where}: no {what} has the id {name!r}", hint=f"is it of this task, split and chunking? {_TEXTS}")
 
 
 def _score(text: str, where: str) -> float:

@@ -23,6 +23,10 @@ def _reads_none(_: Any) -> str:
     return ""
 
 
+def _nothing_to_say(_: Path) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Trainer:
     """Something that turns a training set into a retriever's model.
@@ -32,6 +36,7 @@ class Trainer:
     `identity(options)` names by digest the models that are read besides the encoder; it belongs into the key.
     `reads(options)` names the language model whose states the training set has to hold, "" for none. They are read once
     for all trainers and seeds, and a model that is read here cannot be held out.
+    `remarks(folder)` are what a reader of the row has to know of what was trained into the folder.
     `train(training set, options, encoder spec, seed, out, resources)` fills the folder `out`. The same arguments give
     the same bytes on the same machine; it holds no pickle and no clock.
     """
@@ -44,6 +49,7 @@ class Trainer:
     identity: Callable[[Any], Mapping[str, str]]
     train: Train
     reads: Callable[[Any], str] = _reads_none
+    remarks: Callable[[Path], tuple[str, ...]] = _nothing_to_say
 
     def configure(self, overrides: Mapping[str, object]) -> BaseModel:
         """The default options with some of them replaced.

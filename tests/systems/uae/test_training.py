@@ -17,6 +17,7 @@ from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import locate_encoder
 from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.store import folder_digest
+from uae_bench.systems import TRAINERS
 from uae_bench.systems.uae.data import CandidateSet
 from uae_bench.systems.uae.teacher import Lesson, summary
 
@@ -30,6 +31,7 @@ def test_each_mode_raises_dev_utility_and_the_folder_holds_the_best_checkpoint(m
     # low-rank changes to one layer over frozen random word vectors can do less than the other two
     assert best["eval_ExpUtil@1"] > points[0]["eval_ExpUtil@1"] + (0.1 if mode == "lora" else 0.3)
     assert best["eval_loss"] < points[0]["eval_loss"]
+    assert TRAINERS["uae-direct"].remarks(tmp_path / "out") == ()
     assert dev_exp_util(tmp_path / "out") == pytest.approx(best["eval_ExpUtil@1"], abs=1e-6)
 
 
@@ -149,6 +151,9 @@ def test_permuted_utilities_bring_the_student_back_to_its_baseline(name: str, ke
     assert not report["reward_model"]["believed"]
     assert report["reward_model"]["dev_pairwise_accuracy"] == pytest.approx(0.5, abs=0.05)
     assert report["student"]["kept"] == 0
+    assert TRAINERS[name].remarks(tmp_path / "out") == (
+        "dev did not improve: this row is the encoder that training starts from",
+    )
     assert same_vectors(tmp_path / "out", toy_encoder())
 
 

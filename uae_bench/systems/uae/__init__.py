@@ -5,6 +5,7 @@ Not WhereIsAI/UAE-Large-V1 (AnglE), which shares the abbreviation. README.md map
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from uae_bench.weights import identify, model_files
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.component import Resources
+
+REPORT = "training.json"
 
 
 def _trainer(name: str, config: type[StudentOptions]) -> Trainer:
@@ -41,8 +44,12 @@ def _trainer(name: str, config: type[StudentOptions]) -> Trainer:
         folder = reward_folder(options.reward_model)
         return {"reward model": identify(path for path in model_files(folder) if path.parent == folder)}
 
+    def remarks(folder: Path) -> tuple[str, ...]:
+        kept = json.loads((folder / REPORT).read_text(encoding="utf-8"))["student"]["kept"]
+        return () if kept else ("dev did not improve: this row is the encoder that training starts from",)
+
     defaults = Path(__file__).with_name("config.toml")
-    return Trainer(name, 2, config, defaults, "utilities", identity, train, reads)
+    return Trainer(name, 2, config, defaults, "utilities", identity, train, reads, remarks)
 
 
 UAE = _trainer("uae", UaeOptions)

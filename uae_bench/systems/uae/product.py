@@ -10,8 +10,8 @@ from typing import Any
 from sentence_transformers import SentenceTransformer
 
 from uae_bench.store import finite
+from uae_bench.systems.uae import REPORT
 
-REPORT = "training.json"
 CURVES = "curves.svg"
 
 
