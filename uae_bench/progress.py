@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -34,3 +35,10 @@ class Silent:
 
 
 SILENT: Progress = Silent()
+
+
+@contextmanager
+def working(progress: Progress, label: str) -> Iterator[None]:
+    """One piece of work, whose length is known when it is done."""
+    for _ in progress.track((None,), total=1, label=label):
+        yield

@@ -16,6 +16,7 @@ import uae_bench
 from tests.cli.parts import fresh
 from tests.experiment import parts
 from tests.experiment.conftest import Finished
+from tests.progress import Notes
 from tests.task.parts import write_jsonl
 from uae_bench import pipeline
 from uae_bench.errors import NotPossible, StoreError, UsageError
@@ -27,6 +28,7 @@ from uae_bench.leaderboard.shelf import comparability, configuration
 from uae_bench.lm.spec import LmSpec
 from uae_bench.result import read_record
 from uae_bench.store import CallCache, file_digest
+from uae_bench.task.check import check_task
 
 DETERMINISTIC = ("record.json", "run.trec", "run.parquet", "values.parquet", "groups.json", "manifest.json")
 
@@ -298,6 +300,15 @@ def test_a_limit_that_leaves_no_answer_is_to_be_raised_where_that_helps(tmp_path
             card, tmp_path / "store", ("uae",), scorer="lab:lfm2", encoder="lab:encoder", settings=parts.QUICK, limit=1
         )
     assert hint in caught.value.hint
+
+
+def test_reading_a_task_is_told(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path)
+    running, checking = Notes(), Notes()
+    fields = {"tasks": (str(card),), "retrievers": ("bm25",)}
+    Experiment.prepare(fields, store=tmp_path / "store", device="cpu", progress=running)
+    check_task(str(card), progress=checking)
+    assert running.labels["read tiny"] == checking.labels["read tiny"] == 1
 
 
 def test_a_split_without_queries_is_refused_and_others_are_named(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class Served:
             sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(weights_folder(self.family)),
             "--served-model-name", self.family, "--host", "127.0.0.1", "--port", str(self.port),
             "--dtype", "float32", "--load-format", "safetensors", "--enforce-eager",
-            "--kv-cache-memory-bytes", str(2**29),
+            "--kv-cache-memory-bytes", str(2**29), "--compilation-config", '{"custom_ops": ["-rotary_embedding"]}',
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -32,7 +32,7 @@ from uae_bench.experiment.steps import Runner, Step
 from uae_bench.lm.resources import USUAL, LmResources
 from uae_bench.options import checked
 from uae_bench.pipeline import read
-from uae_bench.progress import SILENT, Progress
+from uae_bench.progress import SILENT, Progress, working
 from uae_bench.retrieval.component import Resources
 from uae_bench.store import Json, Store, explained
 from uae_bench.systems import TRAINERS
@@ -101,8 +101,8 @@ class Experiment:
             Bench, limit=asked.limit, resources=Resources(device, progress), models=models, calls=place.calls
         )
         try:
-            tests = {name: _task(name, card, data, asked) for name, card in cards.items()}
-            elsewhere = _training_task(asked, cards, tests, train_data)
+            tests = {name: _task(name, card, data, asked, progress) for name, card in cards.items()}
+            elsewhere = _training_task(asked, cards, tests, train_data, progress)
         except DataUnavailable as error:
             error.offline = {} if imports else on_the_lab(asked)  # a row made elsewhere fits its own task alone
             raise
@@ -221,7 +221,7 @@ def _refuse_mixed(cards: Mapping[str, TaskCard], data: Path | None, imports: Seq
 
 
 def _training_task(
-    asked: Request, cards: Mapping[str, TaskCard], tests: Mapping[str, Task], data: Path | None
+    asked: Request, cards: Mapping[str, TaskCard], tests: Mapping[str, Task], data: Path | None, progress: Progress
 ) -> Task | None:
     """The task that is trained on where one is named (one of the tests, if it is named there) and a row is trained."""
     name = asked.train_task
@@ -237,15 +237,16 @@ def _training_task(
         hint = "name the same card in the same words, or give the other one another name"
         raise UsageError(f"--train-task {name} and a tested task are both called {card.name}", hint=hint)
     try:
-        return _task(name, card, data, asked)
+        return _task(name, card, data, asked, progress)
     except DataUnavailable as error:
         error.hint = error.hint.replace("--data", "--train-data")
         raise
 
 
-def _task(name: str, card: TaskCard, data: Path | None, asked: Request) -> Task:
+def _task(name: str, card: TaskCard, data: Path | None, asked: Request, progress: Progress) -> Task:
     """A task with the settings that bear its name."""
-    return read(name, data=data, overrides=by_component(asked.settings).get(card.name, {}))
+    with working(progress, f"read {card.name}"):
+        return read(name, data=data, overrides=by_component(asked.settings).get(card.name, {}))
 
 
 def let_go(error: BaseException | None) -> None:

@@ -58,6 +58,8 @@ class VllmModel(FolderModel):
                 tensor_parallel_size=self.resources.tensor_parallel,
                 kv_cache_memory_bytes=None if gib is None else int(gib * 2**30),
                 enforce_eager=on_cpu,  # compiling takes longer than a laptop's run
+                # its CPU kernel takes queries laid out by head (LFM2's) for more tokens: docs/decisions.md
+                compilation_config={"custom_ops": ["-rotary_embedding"]} if on_cpu else None,
                 load_format="safetensors",
                 trust_remote_code=False,
                 seed=0,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uae_bench.errors import BadInput, CheckFailed, UnknownName
-from uae_bench.progress import SILENT, Progress
+from uae_bench.progress import SILENT, Progress, working
 from uae_bench.records import LEAST_EFFECTIVE, clusters_of, effective_clusters
 from uae_bench.task.card import card_path, load_card
 from uae_bench.task.readers.raw import Problem
@@ -80,7 +80,8 @@ def check_task(
     place = str(card_path(name_or_card))
     try:
         card = configured(load_card(name_or_card), overrides or {})
-        raw = read_raw(card, data)
+        with working(progress, f"read {card.name}"):
+            raw = read_raw(card, data)
         report = CheckReport(card.name, tuple(raw.problems), notes=tuple(str(note) for note in raw.notes))
         return report if raw.problems else inspected(assembled(card, raw), progress)
     except (BadInput, UnknownName) as error:
