@@ -159,7 +159,10 @@ def test_a_cap_stops_the_run(server: Serving, allowed: dict[str, Any], said: str
     model = connected(server, replace(QUICK, concurrency=1, **allowed))
     with pytest.raises(NotPossible, match=said):
         model.score_batch(PAIRS)
-    assert 0 < server.answers < len(PAIRS)
+    assert 0 < (before := server.answers) < len(PAIRS)
+    with pytest.raises(NotPossible, match=said):  # another model of the run, another connection: one purse
+        connected(server, model.connection.resources).score_batch(PAIRS)
+    assert server.answers < before + len(PAIRS) // 2
 
 
 def test_killed_in_the_middle_and_started_again_the_records_are_those_of_an_undisturbed_run(

@@ -80,6 +80,25 @@ def chance_seed(seed: int, prompt: Tokens) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+MARK = "\ue000"
+"""Stands for the user's words where a chat template is read: a private-use character, which no template writes."""
+
+
+def in_turn(turn: Pair | None, prompt: str, continuation: str) -> Pair:
+    """Both inside the user turn, what a template puts before and after the user's words; as they are where there is
+    none. An assistant's turn begins without a space, so the continuation loses its own.
+    """
+    if turn is None:
+        return prompt, continuation
+    before, after = turn
+    return f"{before}{prompt}{after}", continuation.lstrip(" ")
+
+
+def opened_once(texts: list[list[int]], begin: int | None) -> list[list[int]]:
+    """Ids of texts that each open with the begin token, once; as they are where the model uses none."""
+    return texts if begin is None else [ids if ids[:1] == [begin] else [begin, *ids] for ids in texts]
+
+
 class Tokenizer(Protocol):
     """Text to ids as the model expects them."""
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
+
+from uae_bench.errors import NotPossible
+
+
+@dataclass(slots=True)
+class Spent:
+    """Tokens and money that servers' answers took so far."""
+
+    tokens: int = 0
+    cost: float = 0.0
+    lock: Lock = field(default_factory=Lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,26 @@ class LmResources:
     max_cost: float | None = None
     prompt_price: float = 0.0
     completion_price: float = 0.0
+    spent: Spent = field(default_factory=Spent, compare=False)
+
+    def spend(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count an answer of a server; all models of a run are counted together.
+
+        Raises:
+            NotPossible: the run has taken more than it may.
+        """
+        cost = (prompt_tokens * self.prompt_price + completion_tokens * self.completion_price) / 1e6
+        with self.spent.lock:
+            self.spent.tokens += prompt_tokens + completion_tokens
+            self.spent.cost += cost
+        said = ""
+        if self.max_tokens_total is not None and self.spent.tokens > self.max_tokens_total:
+            said = f"taken {self.spent.tokens:,} tokens, more than --max-tokens-total allows"
+        elif self.max_cost is not None and self.spent.cost > self.max_cost:
+            said = f"cost {self.spent.cost:.2f}, more than --max-cost allows"
+        if said:
+            hint = "finished calls are kept: raise it and run the same command again"
+            raise NotPossible(f"this run's calls have {said}", hint=hint)
 
 
 USUAL = LmResources()

@@ -10,14 +10,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
-from uae_bench.lm.base import Generated, Pair, Sampling, Tokens, chance_seed, cut_at_stop
+from uae_bench.lm.base import MARK, Generated, Pair, Sampling, Tokens, chance_seed, cut_at_stop, in_turn, opened_once
 from uae_bench.lm.families import UNKNOWN, by_name
 from uae_bench.lm.planned import PlannedModel
 from uae_bench.lm.resources import LmResources
@@ -35,7 +33,6 @@ Answer = TypeVar("Answer")
 KEY, OWN_KEY = "UAE_BENCH_API_KEY", "OPENAI_API_KEY"
 OWN_HOST = "api.openai.com"
 PROBE_SECONDS = 10.0
-_MARK = "\ue000"  # a private-use character: no template writes it
 GO_ON = "finished calls are kept: once it answers, the same command goes on"
 
 
@@ -46,17 +43,20 @@ class Connection:
         self.model = model
         self.url = checked_url(url)
         self.resources = resources
-        self.spent = Spent(resources)
+
+    @property
+    def key_name(self) -> str:
+        """The variable whose key this host may see."""
+        return OWN_KEY if urlsplit(self.url).hostname == OWN_HOST else KEY
 
     @cached_property
     def client(self) -> OpenAI:
         """The official client; it retries 408, 409, 429, 5xx and lost connections, waiting longer each time."""
         from openai import OpenAI
 
-        name = OWN_KEY if urlsplit(self.url).hostname == OWN_HOST else KEY
         return OpenAI(
             base_url=self.url,
-            api_key=os.environ.get(name) or "none",
+            api_key=os.environ.get(self.key_name) or "none",
             timeout=self.resources.timeout,
             max_retries=self.resources.retries,
         )
@@ -84,7 +84,7 @@ class Connection:
     @cached_property
     def chats(self) -> bool:
         """Whether a prompt is to be one user turn: not where a tokenising server says that it has no chat template."""
-        return not self.tokenises or self.side("/tokenize", self.turn(_MARK)) is not None
+        return not self.tokenises or self.side("/tokenize", self.turn(MARK)) is not None
 
     @cached_property
     def tokenises(self) -> bool:
@@ -175,8 +175,8 @@ class Connection:
         try:
             yield
         except openai.AuthenticationError as error:
-            name = OWN_KEY if urlsplit(self.url).hostname == OWN_HOST else KEY
-            raise ModelUnavailable(f"{self.url} refuses the key", hint=f"set {name} in the environment") from error
+            hint = f"set {self.key_name} in the environment"
+            raise ModelUnavailable(f"{self.url} refuses the key", hint=hint) from error
         except openai.APITimeoutError as error:
             raise ModelUnavailable(
                 f"{self.url} did not answer within {self.resources.timeout:g} s, {self.resources.retries + 1} times",
@@ -189,35 +189,6 @@ class Connection:
             raise ModelUnavailable(what, hint=GO_ON) from error
         except (openai.OpenAIError, ValueError) as error:
             raise ModelUnavailable(f"{self.url} answered with rubbish: {str(error)[:120]}", hint=GO_ON) from error
-
-
-@dataclass
-class Spent:
-    """Tokens and money that this run's calls took, held against what the user allows."""
-
-    resources: LmResources
-    tokens: int = 0
-    cost: float = 0.0
-    _lock: Lock = field(default_factory=Lock)
-
-    def add(self, usage: Any) -> None:
-        """Count an answer.
-
-        Raises:
-            NotPossible: the run has taken more than it may.
-        """
-        prompt, written = (getattr(usage, name, 0) or 0 for name in ("prompt_tokens", "completion_tokens"))
-        allowed = self.resources
-        with self._lock:
-            self.tokens += prompt + written
-            self.cost += (prompt * allowed.prompt_price + written * allowed.completion_price) / 1e6
-            tokens, cost = self.tokens, self.cost
-        if allowed.max_tokens_total is not None and tokens > allowed.max_tokens_total:
-            what = f"this run's calls have taken {tokens:,} tokens, more than --max-tokens-total allows"
-            raise NotPossible(what, hint="finished calls are kept: raise it and run the same command again")
-        if allowed.max_cost is not None and cost > allowed.max_cost:
-            what = f"this run's calls have cost {cost:.2f}, more than --max-cost allows"
-            raise NotPossible(what, hint="finished calls are kept: raise it and run the same command again")
 
 
 class ServerTokenizer:
@@ -236,10 +207,10 @@ class ServerTokenizer:
         """
         if not self.connection.chats:
             return None
-        ids = self.connection.asked("/tokenize", self.connection.turn(_MARK))["tokens"]
+        ids = self.connection.asked("/tokenize", self.connection.turn(MARK))["tokens"]
         text = self.connection.asked("/detokenize", {"model": self.connection.model, "tokens": ids})["prompt"]
-        before, mark, after = text.partition(_MARK)
-        if not mark or _MARK in after or self.connection.ids(text) != ids:
+        before, mark, after = text.partition(MARK)
+        if not mark or MARK in after or self.connection.ids(text) != ids:
             hint = "score with hf: or vllm:, which read the template itself"
             raise ModelUnavailable("the server's chat template cannot be read back from its tokens", hint=hint)
         return before, after
@@ -253,17 +224,12 @@ class ServerTokenizer:
         return int(opened[0]) if opened != self.connection.ids("a") else None
 
     def frame(self, prompt: str, continuation: str) -> Pair:
-        if self._turn is None:
-            return prompt, continuation
-        before, after = self._turn
-        return f"{before}{prompt}{after}", continuation.lstrip(" ")
+        return in_turn(self._turn, prompt, continuation)
 
     def encode(self, framed: Sequence[str]) -> list[list[int]]:
         new = [text for text in dict.fromkeys(framed) if text not in self._known]
         self._known.update(zip(new, self.connection.together(self.connection.ids, new), strict=True))
-        found = [self._known[text] for text in framed]
-        begin = self._begin
-        return found if begin is None else [ids if ids[:1] == [begin] else [begin, *ids] for ids in found]
+        return opened_once([self._known[text] for text in framed], self._begin)
 
     def starts(self, text: str) -> list[int]:
         """By the length of the text that stands before each token."""
@@ -372,7 +338,10 @@ class ServerModel(PlannedModel):
         Raises:
             ValueError: it has no choice, or is another model's.
         """
-        self.connection.spent.add(getattr(answer, "usage", None))
+        usage = getattr(answer, "usage", None)
+        self.connection.resources.spend(
+            *(getattr(usage, name, 0) or 0 for name in ("prompt_tokens", "completion_tokens"))
+        )
         if not getattr(answer, "choices", None):
             raise ValueError("an answer without a choice")
         if answer.model and not _same_model(answer.model, self.connection.model):

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from uae_bench.errors import ModelUnavailable
-from uae_bench.lm.base import Pair
+from uae_bench.lm.base import MARK, Pair, in_turn, opened_once
 
-_MARK = "\ue000"  # a private-use character: no template writes it
 _FIXED = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 """Template variables that would make a prompt depend on the day, or put thoughts before the answer."""
 
@@ -43,19 +42,14 @@ class HfTokenizer:
 
     def frame(self, prompt: str, continuation: str) -> Pair:
         """Inside the user turn; an assistant's turn begins without a space, so the continuation loses its own."""
-        if self._turn is None:
-            return prompt, continuation
-        before, after = self._turn
-        return f"{before}{prompt}{after}", continuation.lstrip(" ")
+        return in_turn(self._turn, prompt, continuation)
 
     def encode(self, framed: Sequence[str]) -> list[list[int]]:
         """Ids of framed texts with the begin token once; a chat template brings its own."""
         if not framed:
             return []
         ids: list[list[int]] = self.inner(list(framed), add_special_tokens=False, verbose=False).input_ids
-        if self._begin is None:
-            return ids
-        return [text if text[:1] == [self._begin] else [self._begin, *text] for text in ids]
+        return opened_once(ids, self._begin)
 
     def starts(self, text: str) -> list[int]:
         """The character at which each token of a plain text starts."""
@@ -69,10 +63,10 @@ class HfTokenizer:
 
 def _turn(tokenizer: Any) -> Pair:
     """What the chat template puts before and after the user's words."""
-    turn = [{"role": "user", "content": _MARK}]
+    turn = [{"role": "user", "content": MARK}]
     text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, **_FIXED)
-    before, mark, after = text.partition(_MARK)
-    if not mark or _MARK in after:
+    before, mark, after = text.partition(MARK)
+    if not mark or MARK in after:
         hint = "use a model whose template is a plain list of turns"
         raise ModelUnavailable("the chat template does not show the user's words exactly once", hint=hint)
     return before, after
