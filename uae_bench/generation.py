@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
+from uae_bench.lm.remembered import Calls, Remembered
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
 from uae_bench.records import GenerationRecord, Passage, Query
 from uae_bench.stages import STAGES
-from uae_bench.store.digests import Json, digest_of
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import FittedPrompt, Generated, Generator, Sampling
-    from uae_bench.utility import Calls
+    from uae_bench.lm.base import FittedPrompt, Generator, Sampling
 
 
 def generate_answers(
@@ -42,11 +40,8 @@ def generate_answers(
         for query, context in contexts.items()
     }
     prompts = list(dict.fromkeys(made.prompt for made in fitted.values()))
-    plan = generator.plan_generation(prompts, sampling)
-    written: dict[str, Generated] = {}
-    for batch in progress.track(plan.batches, total=len(plan.batches), label="generate"):
-        part = [prompts[index] for index in batch]
-        written.update(zip(part, _remembered(generator, part, sampling, model, calls), strict=True))
+    asking = Remembered(model, calls, STAGES["generate"].version, progress, "generate")
+    written = dict(zip(prompts, asking.generate(generator, prompts, sampling), strict=True))
     return [
         GenerationRecord(
             query=query,
@@ -68,29 +63,3 @@ def _fitted(
 
     limit = generator.window - sampling.max_tokens
     return fit_passages(template, query.text, context, "", limit, generator.tokenizer)
-
-
-def _remembered(
-    generator: Generator, prompts: Sequence[str], sampling: Sampling, model: Mapping[str, str], calls: Calls
-) -> list[Generated]:
-    """One planned batch, from the call cache or else from the generator and then into the cache."""
-    from uae_bench.lm.base import Generated
-
-    asked: Json = {
-        "ask": "generation",
-        "version": STAGES["generate"].version,
-        "model": model,
-        "sampling": _plain(sampling),
-        "prompts": list(prompts),
-    }
-    digest = digest_of(asked)
-    found = calls.get(digest)
-    if found is None:
-        written = generator.generate_batch(prompts, sampling)
-        calls.put(digest, digest_of(model), [asdict(one) for one in written])
-        return written
-    return [Generated(**cast("dict[str, Any]", row)) for row in found]
-
-
-def _plain(sampling: Sampling) -> dict[str, Json]:
-    return {**asdict(sampling), "stop": list(sampling.stop)}

@@ -21,6 +21,7 @@ from uae_bench import metrics, reading, significance
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.generation import generate_answers
 from uae_bench.lm.base import Generator, Sampling, Scorer, StateReader
+from uae_bench.lm.remembered import Calls
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
 from uae_bench.records import (
@@ -35,7 +36,7 @@ from uae_bench.records import (
 )
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
-from uae_bench.utility import Calls, Labelling, label_items
+from uae_bench.utility import Labelling, label_items
 from uae_bench.utility import label as label_utilities
 
 if TYPE_CHECKING:

@@ -11,26 +11,18 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 from uae_bench.errors import BadInput, UnknownName
+from uae_bench.lm.remembered import Calls, Remembered
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate, continuation
-from uae_bench.records import Answer, Likelihood, Passage, Query, UtilityRow
+from uae_bench.records import Answer, Passage, Query, UtilityRow
 from uae_bench.registry import nearest
 from uae_bench.stages import STAGES
-from uae_bench.store.digests import Json, digest_of
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import Pair, Scorer
-
-
-class Calls(Protocol):
-    """Results of planned batches by digest (`uae_bench.store.CallCache`)."""
-
-    def get(self, digest: str) -> list[Json] | None: ...
-
-    def put(self, digest: str, model: str, results: Sequence[Json]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +95,8 @@ def label(
     closed = [prompts.closed(item) for item in items]
     pairs = list(dict.fromkeys([*given, *closed]))
     plan = scorer.plan(pairs)
-    likelihoods: dict[Pair, Likelihood] = {}
-    for batch in progress.track(plan.batches, total=len(plan.batches), label="utility"):
-        part = [pairs[index] for index in batch]
-        likelihoods.update(zip(part, _remembered(scorer, part, model, calls), strict=True))
+    asking = Remembered(model, calls, STAGES["utility"].version, progress, "utility")
+    likelihoods = dict(zip(pairs, asking.score(scorer, pairs, plan), strict=True))
     rows = tuple(
         UtilityRow(
             item.query,
@@ -162,19 +152,6 @@ class _Prompts:
     def _surely_fits(self, text: str) -> bool:
         """Whether counting is needless: tokens are at most as many as bytes, a begin token and its like aside."""
         return len(text.encode()) + self._frame_bytes + 8 < self._scorer.window
-
-
-def _remembered(scorer: Scorer, pairs: Sequence[Pair], model: Mapping[str, str], calls: Calls) -> list[Likelihood]:
-    """Likelihoods of one planned batch, from the call cache or else from the model and then into the cache."""
-    version = STAGES["utility"].version
-    asked: Json = {"ask": "likelihood", "version": version, "model": model, "pairs": [list(pair) for pair in pairs]}
-    digest = digest_of(asked)
-    found = calls.get(digest)
-    if found is None:
-        likelihoods = scorer.score_batch(pairs)
-        calls.put(digest, digest_of(model), [[value.logprob, value.tokens] for value in likelihoods])
-        return likelihoods
-    return [Likelihood(logprob, tokens) for logprob, tokens in cast("list[tuple[float, int]]", found)]
 
 
 def log_ratio(row: UtilityRow) -> float:

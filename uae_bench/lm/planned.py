@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from uae_bench.errors import BadInput
@@ -61,7 +61,7 @@ class PlannedModel(ABC):
 
     def score(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """Likelihoods in the order of the pairs, batch by batch of their plan."""
-        return in_order(pairs, self.plan(pairs), self.score_batch)
+        return in_order(pairs, self.plan(pairs).batches, self.score_batch)
 
     def plan_generation(self, prompts: Sequence[str], sampling: Sampling) -> Plan:
         """Batches of prompts of nearly the same length."""
@@ -74,8 +74,8 @@ class PlannedModel(ABC):
 
     def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
         """What the model writes after each prompt, in order, batch by batch of their plan."""
-        plan = self.plan_generation(prompts, sampling)
-        return in_order(prompts, plan, lambda part: self.generate_batch(part, sampling))
+        batches = self.plan_generation(prompts, sampling).batches
+        return in_order(prompts, batches, lambda part: self.generate_batch(part, sampling))
 
     def encode(self, pairs: Sequence[Pair]) -> list[EncodedPair]:
         """Encoded pairs; what a plan encoded, its batches need not encode again.
@@ -113,10 +113,12 @@ class PlannedModel(ABC):
             )
 
 
-def in_order(items: Sequence[Item], plan: Plan, work: Callable[[Sequence[Item]], Sequence[Result]]) -> list[Result]:
-    """What `work` makes of each item, in their order, planned batch by planned batch."""
+def in_order(
+    items: Sequence[Item], batches: Iterable[Sequence[int]], work: Callable[[Sequence[Item]], Sequence[Result]]
+) -> list[Result]:
+    """What `work` makes of each item, in their order, batch by batch (of indices)."""
     made: dict[int, Result] = {}
-    for batch in plan.batches:
+    for batch in batches:
         made.update(zip(batch, work([items[index] for index in batch]), strict=True))
     return [made[index] for index in range(len(items))]
 

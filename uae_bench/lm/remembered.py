@@ -1,0 +1,100 @@
+"""What a language model was asked before it is not asked again: planned batches, kept as they are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from uae_bench.progress import SILENT, Progress
+from uae_bench.records import Likelihood
+from uae_bench.store.digests import Json, digest_of
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import Generated, Generator, Pair, Plan, Sampling, Scorer
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Calls(Protocol):
+    """Results of planned batches by digest (`uae_bench.store.CallCache`)."""
+
+    def get(self, digest: str) -> list[Json] | None: ...
+
+    def put(self, digest: str, model: str, results: Sequence[Json]) -> None: ...
+
+
+class Forgetful:
+    """Keeps nothing: for what must be asked every time, such as a question whose time is taken."""
+
+    def get(self, digest: str) -> list[Json] | None:
+        """Never anything."""
+        return None
+
+    def put(self, digest: str, model: str, results: Sequence[Json]) -> None:
+        """Let go."""
+
+
+class Remembered:
+    """Asks a model batch by batch of its own plan, but for the batches that `calls` holds.
+
+    A batch is found again by the model's identity, `version` (of whoever asks: another version asks anew) and all
+    that was asked. Killed, it goes on at the batch that was not finished.
+    """
+
+    def __init__(
+        self, identity: Mapping[str, str], calls: Calls, version: int, progress: Progress = SILENT, label: str = ""
+    ) -> None:
+        self.identity = identity
+        self.calls = calls
+        self.version = version
+        self.progress = progress
+        self.label = label
+
+    def score(self, scorer: Scorer, pairs: Sequence[Pair], plan: Plan | None = None) -> list[Likelihood]:
+        """Likelihoods in the order of the pairs. `plan` is the scorer's plan of them, where it is at hand."""
+
+        def ask(part: Sequence[Pair]) -> list[Likelihood]:
+            asked: dict[str, Json] = {"ask": "likelihood", "pairs": [list(pair) for pair in part]}
+            found = self._get(asked)
+            if found is None:
+                made = scorer.score_batch(part)
+                self._put(asked, [[one.logprob, one.tokens] for one in made])
+                return made
+            return [Likelihood(logprob, tokens) for logprob, tokens in cast("list[tuple[float, int]]", found)]
+
+        return self._batched(pairs, plan or scorer.plan(pairs), ask)
+
+    def generate(self, generator: Generator, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
+        """What is written after each prompt, in order."""
+        from uae_bench.lm.base import Generated
+
+        told: Json = {**asdict(sampling), "stop": list(sampling.stop)}
+
+        def ask(part: Sequence[str]) -> list[Generated]:
+            asked: dict[str, Json] = {"ask": "generation", "sampling": told, "prompts": list(part)}
+            found = self._get(asked)
+            if found is None:
+                made = generator.generate_batch(part, sampling)
+                self._put(asked, [asdict(one) for one in made])
+                return made
+            return [Generated(**cast("dict[str, Any]", row)) for row in found]
+
+        return self._batched(prompts, generator.plan_generation(prompts, sampling), ask)
+
+    def _batched(
+        self, items: Sequence[Item], plan: Plan, ask: Callable[[Sequence[Item]], Sequence[Result]]
+    ) -> list[Result]:
+        from uae_bench.lm.planned import in_order
+
+        return in_order(items, self.progress.track(plan.batches, total=len(plan.batches), label=self.label), ask)
+
+    def _get(self, asked: Mapping[str, Json]) -> list[Json] | None:
+        return self.calls.get(self._digest(asked))
+
+    def _put(self, asked: Mapping[str, Json], results: Sequence[Json]) -> None:
+        self.calls.put(self._digest(asked), digest_of(dict(self.identity)), results)
+
+    def _digest(self, asked: Mapping[str, Json]) -> str:
+        return digest_of({"version": self.version, "model": dict(self.identity), **asked})
