@@ -25,6 +25,7 @@ from uae_bench.lm.remembered import Calls
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
 from uae_bench.records import (
+    Asked,
     Comparison,
     GenerationRecord,
     Query,
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from uae_bench.significance import Correction
     from uae_bench.systems.trainer import Trainer
 
+LEAST_TIMED = 10
+"""So many queries are timed, however slow."""
+
 Pools = Mapping[str, tuple[str, ...]] | None
 """The passages that each query may retrieve; None = the whole corpus."""
 
@@ -64,10 +68,12 @@ def pool(task: Task, split: str, kind: str) -> Pools:
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """A run and what its making tells beside it (passages truncated, queries without a known term ...)."""
+    """A run, what its making tells beside it (passages truncated, queries without a known term ...), and what language
+    models were asked for each query."""
 
     run: Run
     facts: Mapping[str, float]
+    asked: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +95,21 @@ def retrieve(indexed: Indexed, *, depth: int) -> Retrieved:
     chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
     encoded = searcher.encode(view.queries)
     run = Run(chain.name, depth, searcher.search(view.queries, encoded, depth=depth))
+    facts, asked = dict(searcher.facts(encoded, depth=depth)), list[Asked]()
     for reranker in chain.rerankers:
-        run = reranker.rerank(view, run, depth=depth)
-    return Retrieved(Run(chain.name, depth, run.rankings), searcher.facts(encoded, depth=depth))
+        reranked = reranker.rerank(view, run, depth=depth)
+        run = reranked.run
+        facts.update(reranked.facts)
+        asked += reranked.asked
+    return Retrieved(Run(chain.name, depth, run.rankings), facts, tuple(asked))
 
 
-def time_queries(indexed: Indexed, *, depth: int, sample: int = 64) -> dict[str, list[float]]:
+def time_queries(
+    indexed: Indexed, *, depth: int, sample: int = 64, seconds: float = float("inf")
+) -> dict[str, list[float]]:
     """Seconds per query, one query at a time, warm, over the first `sample` queries: encode, search, each reranker.
+
+    Past `seconds` of timing it ends sooner, though not before `LEAST_TIMED` queries.
 
     Not in it: indexing, loading models, and encoding passages, also for a bi-encoder that reranks, since its vectors
     need no query. A reranker is handed the passages that its query's run holds and no others; a cross-encoder reads
@@ -103,6 +117,7 @@ def time_queries(indexed: Indexed, *, depth: int, sample: int = 64) -> dict[str,
     """
     chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
     queries = view.queries[:sample]
+    rerankers = [reranker.forgetful() for reranker in chain.rerankers]
     passages = {passage.id: passage for passage in view.passages}
 
     def found_by(run: Run, queries: Sequence[Query]) -> RetrievalView:
@@ -115,20 +130,26 @@ def time_queries(indexed: Indexed, *, depth: int, sample: int = 64) -> dict[str,
         encoded = searcher.encode([query])
         between = time.perf_counter()
         found = searcher.search([query], encoded, depth=depth)
-        seconds = {"encode": between - started, "search": time.perf_counter() - between}
+        took = {"encode": between - started, "search": time.perf_counter() - between}
         run = Run(chain.name, depth, found)
-        for place, reranker in enumerate(chain.rerankers, start=1):
+        for place, reranker in enumerate(rerankers, start=1):
             alone = found_by(run, [query])
             started = time.perf_counter()
-            run = reranker.rerank(alone, run, depth=depth)
-            seconds[f"rerank {place}"] = time.perf_counter() - started
-        return seconds
+            run = reranker.rerank(alone, run, depth=depth).run
+            took[f"rerank {place}"] = time.perf_counter() - started
+        return took
 
     run = Run(chain.name, depth, searcher.search(queries, searcher.encode(queries), depth=depth))
-    for reranker in chain.rerankers:  # loads its model, and encodes the passages of all these queries
-        run = reranker.rerank(found_by(run, queries), run, depth=depth)
+    for reranker, timed_one in zip(chain.rerankers, rerankers, strict=True):
+        if timed_one is reranker:  # loads its model, and encodes the passages of all these queries
+            reranker.rerank(found_by(run, queries), run, depth=depth)
     timed(queries[0])  # a first query alone takes longer
-    rows = [timed(query) for query in queries]
+    rows = list[dict[str, float]]()
+    until = time.perf_counter() + seconds
+    for query in queries:
+        rows.append(timed(query))
+        if len(rows) >= LEAST_TIMED and time.perf_counter() > until:
+            break
     return {stage: [row[stage] for row in rows] for stage in rows[0]}
 
 

@@ -156,6 +156,25 @@ class GenerationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a reranker (a step of a chain, as it is written) asked a language model for one query.
+
+    `outcomes` counts the answers by what they were (ok, missing, repetition, wrong format, nothing) where they were
+    read as text; `repairs` what was done about them (passages appended, numbers dropped). `cut_tokens` were cut from
+    passages to fit the model's window.
+    """
+
+    query: str
+    step: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cut_tokens: int
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    repairs: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """A measure's value for one query. nan = undefined, and then `why` says so."""
 

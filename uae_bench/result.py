@@ -78,12 +78,18 @@ class ModelRef(_Strict):
 
 
 class Cost(_Strict):
-    """Model calls and tokens that a part of the result took, counted and so the same on every machine."""
+    """Model calls and tokens that a part of the result took, counted and so the same on every machine.
+
+    `outcomes` counts the answers of a model that ranked by what they were (ok, missing, repetition, wrong format,
+    nothing), `repairs` what was done about them.
+    """
 
     calls: int
     prompt_tokens: int
     completion_tokens: int = 0
     truncated_tokens: int = 0
+    outcomes: Mapping[str, int] = Field(default_factory=dict)
+    repairs: Mapping[str, int] = Field(default_factory=dict)
 
 
 class ResultRecord(_Strict):

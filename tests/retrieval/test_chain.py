@@ -115,9 +115,9 @@ def test_passages_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     run = build("bm25").retrieve(view(), depth=4)
     encode, calls = reranker.encoder.encode_passages, count()
     monkeypatch.setattr(reranker.encoder, "encode_passages", lambda *given: (next(calls), encode(*given))[1])
-    whole = reranker.rerank(view(), run, depth=4)
+    whole = reranker.rerank(view(), run, depth=4).run
     for query in view().queries:
-        alone = reranker.rerank(replace(view(), queries=[query]), run, depth=4)
+        alone = reranker.rerank(replace(view(), queries=[query]), run, depth=4).run
         assert alone.rankings[query.id].passages == whole.rankings[query.id].passages
     assert next(calls) == 1
 

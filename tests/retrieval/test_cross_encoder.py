@@ -33,7 +33,7 @@ def first() -> Run:
 
 
 def test_scores_are_the_models_own_and_order_the_run(folder: Path, first: Run) -> None:
-    reranked = build("cross-encoder", str(folder)).rerank(view(), first, depth=4)
+    reranked = build("cross-encoder", str(folder)).rerank(view(), first, depth=4).run
     model: Any = CrossEncoder(str(folder), device="cpu", activation_fn=torch.nn.Identity())
     passages = {passage.id: shown(passage) for passage in view().passages}
     for query, ranking in reranked.rankings.items():
@@ -49,7 +49,7 @@ def test_scores_are_logits_where_a_sigmoid_would_make_all_of_them_one(folder: Pa
         model.model.classifier.weight.mul_(100)
         model.model.classifier.bias.fill_(1000.0)
     model.save_pretrained(str(tmp_path))
-    reranked = build("cross-encoder", str(tmp_path)).rerank(view(), first, depth=4)
+    reranked = build("cross-encoder", str(tmp_path)).rerank(view(), first, depth=4).run
     scores = [row.scores for row in reranked.rankings.values()]
     assert all(len(set(row)) > 1 and min(row) > 100 for row in scores)
 
@@ -64,9 +64,9 @@ def test_a_checkpoint_in_half_precision_is_computed_in_float32(folder: Path, tmp
 
 def test_depth_cuts_and_an_empty_ranking_stays_empty(folder: Path, first: Run) -> None:
     reranker = build("cross-encoder", str(folder))
-    assert {len(row.passages) for row in reranker.rerank(view(), first, depth=2).rankings.values()} == {2}
+    assert {len(row.passages) for row in reranker.rerank(view(), first, depth=2).run.rankings.values()} == {2}
     nothing = build("bm25").retrieve(view(pools=dict.fromkeys(QUESTIONS, ())), depth=2)
-    assert all(row.passages == () for row in reranker.rerank(view(), nothing, depth=2).rankings.values())
+    assert all(row.passages == () for row in reranker.rerank(view(), nothing, depth=2).run.rankings.values())
 
 
 def test_a_query_that_the_run_lacks_is_an_error(folder: Path) -> None:

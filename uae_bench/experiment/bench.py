@@ -18,7 +18,7 @@ from uae_bench.task.task import Task
 RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors"
 GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
 SUMMARY, COMPARISONS, FACTS, COUNTS = "summary.json", "comparisons.json", "facts.json", "counts.json"
-LATENCY = "latency.json"
+LATENCY, ASKED = "latency.json", "asked.jsonl"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,9 @@ class Bench:
         return sum(len(passage.text) for passage in passages) / len(passages)
 
     def running(self) -> Resources:
-        """The resources with their device settled; imports torch, so only a stage that misses asks."""
-        return replace(self.resources, device=usable_device(self.resources.device))
+        """The resources, device settled, models at hand; imports torch, so only a stage that misses asks."""
+        device = usable_device(self.resources.device)
+        return replace(self.resources, device=device, models=self.models, calls=self.calls)
 
     def view(self, pools: Pools) -> RetrievalView:
         """What a retriever may see."""

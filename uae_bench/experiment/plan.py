@@ -27,7 +27,7 @@ from uae_bench.options import checked
 from uae_bench.references import REFERENCES
 from uae_bench.result import TEACHER, ModelRef
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import System, parse_system
+from uae_bench.retrieval.chain import System, asks, parse_system
 from uae_bench.retrieval.component import Settings
 from uae_bench.retrieval.dense import DenseSettings
 from uae_bench.store import Json
@@ -127,13 +127,14 @@ class TaskPlan:
         setup = self.setup
         learners = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
         read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
-        own = {_weights(spec): spec for spec in (setup.scorer, setup.generator, *read) if spec}
+        rank = [step.argument for system in setup.systems for step in system.steps if asks(step)]
+        own = {_weights(spec): spec for spec in (setup.scorer, setup.generator, *read, *rank) if spec}
         for spec in setup.held_out:
             taken = own.get(_weights(spec))
             if taken is not None:
                 what = "it" if taken == spec else f"{taken}, of the same weights,"
                 raise UsageError(
-                    f"--held-out {spec} is not held out: {what} scores, writes or teaches",
+                    f"--held-out {spec} is not held out: {what} scores, writes, ranks or teaches",
                     hint="hold out another model",
                 )
 
@@ -152,7 +153,12 @@ class TaskPlan:
         models = {
             str(step): ModelRef(spec=str(step), identity=dict(RETRIEVERS[step.name].identity(step.argument, config)))
             for step, config in ((step, configs[step.name]) for step in system.steps)
-            if step.name not in TRAINERS
+            if step.name not in TRAINERS and not asks(step)
+        }
+        models |= {
+            f"asked by {step.name}": _model_ref(parse_lm(step.argument), self.test.models)
+            for step in system.steps
+            if asks(step)
         }
         identities = {name: TRAINERS[name].identity(self._options(name)) for name in trained}
         models |= {f"read by {name}": ModelRef(spec=name, identity=dict(of)) for name, of in identities.items() if of}

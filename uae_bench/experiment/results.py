@@ -10,6 +10,7 @@ import platform
 import shlex
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -18,12 +19,23 @@ from typing import TYPE_CHECKING
 
 import uae_bench
 from uae_bench import result, runs
-from uae_bench.experiment.bench import COMPARISONS, COUNTS, FACTS, GENERATIONS, LATENCY, RUN, STATES, SUMMARY, VALUES
+from uae_bench.experiment.bench import (
+    ASKED,
+    COMPARISONS,
+    COUNTS,
+    FACTS,
+    GENERATIONS,
+    LATENCY,
+    RUN,
+    STATES,
+    SUMMARY,
+    VALUES,
+)
 from uae_bench.experiment.host import processor
 from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.metrics import answer_kinds, latency_by_stage, throughput, usage
-from uae_bench.records import Comparison, Interval
+from uae_bench.records import Asked, Comparison, Interval
 from uae_bench.result import (
     GROUPS,
     MANIFEST,
@@ -170,8 +182,10 @@ def _copy(role: str, artifact: Artifact, folder: Path) -> None:
     elif stage == "generate":
         shutil.copyfile(artifact.folder / GENERATIONS, folder / f"{safe_name(role.replace(' ', '.'))}.jsonl")
     elif stage in ("retrieve", "evaluate"):
-        name = RUN if stage == "retrieve" else VALUES
-        shutil.copyfile(artifact.folder / name, folder / name)
+        names = (RUN, ASKED) if stage == "retrieve" else (VALUES,)
+        for name in names:
+            if (artifact.folder / name).is_file():
+                shutil.copyfile(artifact.folder / name, folder / name)
 
 
 def _groups(plan: TaskPlan) -> QueryGroups:
@@ -238,7 +252,9 @@ def _chosen(plan: TaskPlan, row: Row) -> tuple[str, ...]:
 
 
 def _cost(artifact: Artifact) -> Cost | None:
-    """Calls and tokens of labels, states and generations."""
+    """Calls and tokens of labels, states, generations, and rerankers that ask."""
+    if (artifact.folder / ASKED).is_file():
+        return _asking_cost(runs.read_asked(artifact.folder / ASKED))
     if artifact.key.stage == "utility":
         counts = json.loads((artifact.folder / COUNTS).read_text())
         tokens, cut = counts["tokens"], counts["truncated_tokens"]
@@ -249,6 +265,21 @@ def _cost(artifact: Artifact) -> Cost | None:
     if artifact.key.stage == "generate":
         return Cost(**asdict(usage(runs.read_generations(artifact.folder / GENERATIONS).values())))
     return None
+
+
+def _asking_cost(asked: Sequence[Asked]) -> Cost:
+    outcomes, repairs = Counter[str](), Counter[str]()
+    for one in asked:
+        outcomes.update(one.outcomes)
+        repairs.update(one.repairs)
+    return Cost(
+        calls=sum(one.calls for one in asked),
+        prompt_tokens=sum(one.prompt_tokens for one in asked),
+        completion_tokens=sum(one.completion_tokens for one in asked),
+        truncated_tokens=sum(one.cut_tokens for one in asked),
+        outcomes=outcomes,
+        repairs=repairs,
+    )
 
 
 def _facts(artifact: Artifact) -> tuple[str, ...]:

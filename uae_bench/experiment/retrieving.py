@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from uae_bench import pipeline, runs
-from uae_bench.experiment.bench import FACTS, LATENCY, RUN, UTILITIES, Bench
+from uae_bench.errors import NotPossible
+from uae_bench.experiment.bench import ASKED, FACTS, LATENCY, RUN, UTILITIES, Bench
 from uae_bench.experiment.host import host
 from uae_bench.experiment.imported import Imported
-from uae_bench.experiment.steps import Step
+from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
+from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.pipeline import Indexed, Pools
 from uae_bench.references import REFERENCES
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import System, build_chain
-from uae_bench.retrieval.component import Settings
+from uae_bench.retrieval.chain import Step as ChainStep
+from uae_bench.retrieval.chain import System, asks, build_chain
+from uae_bench.retrieval.component import Ability, Settings
 from uae_bench.retrieval.dense import DENSE
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
 from uae_bench.task.files import file_digest
@@ -27,6 +30,8 @@ from uae_bench.utility import utilities
 
 TIMED_QUERIES = 100
 """So many queries are timed, the first of the split: with fewer the 99th percentile is the slowest one."""
+TIMED_SECONDS = 60.0
+"""Timing of a system that takes longer ends with fewer queries."""
 
 
 class HardPool(BaseModel):
@@ -95,6 +100,11 @@ def retrieval_steps(
         options[f"{place} {step.name}"] = {**config.model_dump(), "version": component.version}
         if step.name not in trained:
             facts[f"{place} {step}"] = digest_of(dict(component.identity(step.argument, config)))
+        if asks(step):
+            spec = parse_lm(step.argument)
+            _require_able(spec, step, asks(step))
+            facts[f"{place} asked"] = digest_of(dict(bench.identity(spec)))
+    work = " ".join(fact for role, fact in facts.items() if role.endswith(" asked"))
 
     needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
     told: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
@@ -111,18 +121,62 @@ def retrieval_steps(
         found = pipeline.retrieve(indexed(inputs), depth=depth)
         runs.write_run(found.run, folder / RUN)
         (folder / FACTS).write_text(canonical_json(dict(found.facts)))
-        return {}
+        if not work:
+            return {}
+        runs.write_asked(found.asked, folder / ASKED)
+        return {"tokens": sum(one.prompt_tokens + one.completion_tokens for one in found.asked), "work": work}
 
     def time(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
-        seconds = pipeline.time_queries(indexed(inputs), depth=depth, sample=TIMED_QUERIES)
+        seconds = pipeline.time_queries(indexed(inputs), depth=depth, sample=TIMED_QUERIES, seconds=TIMED_SECONDS)
         (folder / LATENCY).write_text(canonical_json(seconds))
         return {}
 
-    where: dict[str, Json] = {"host": dict(host(bench.resources.device)), "sample": TIMED_QUERIES}
+    where: dict[str, Json] = {
+        "host": dict(host(bench.resources.device)),
+        "sample": TIMED_QUERIES,
+        "seconds": TIMED_SECONDS,
+    }
     return Retrieval(
-        Step("retrieve", f"retrieve {system.name} on {bench.label}", told, facts, find, needs),
+        Step(
+            "retrieve",
+            f"retrieve {system.name} on {bench.label}",
+            told,
+            facts,
+            find,
+            needs,
+            estimate=(lambda: _asking_cost(bench, system, pools, depth, configs)) if work else None,
+            work=work,
+        ),
         Step("latency", f"time {system.name} on {bench.label}", {**told, **where}, facts, time, needs),
     )
+
+
+def _require_able(spec: LmSpec, step: ChainStep, abilities: Sequence[Ability]) -> None:
+    """Nothing where a model can do what a step wants of it.
+
+    Raises:
+        NotPossible: likelihoods are wanted, and the model, a server's, tells none.
+    """
+    if "scores" in abilities and not spec.scores:
+        raise NotPossible(
+            f"{step.name} ranks by likelihoods, and {spec.text} returns no log-probabilities of a prompt's tokens",
+            hint=f"name one that does ({step.name}:hf:…, {step.name}:vllm:…), or take rankgpt, which reads text",
+        )
+
+
+def _asking_cost(bench: Bench, system: System, pools: Step, depth: int, configs: Mapping[str, Settings]) -> Estimate:
+    """Calls of the steps that ask, and the passages that they show, as long as passages are on average."""
+    calls, tokens = 0, 0.0
+    for query in bench.queries:
+        document = bench.task.documents.get(query.document_id or "", ())
+        count = min(depth, len(document) if document and pools.config["kind"] == "document" else depth)
+        for step in system.steps:
+            cost = RETRIEVERS[step.name].cost if step.name in RETRIEVERS else None
+            if cost is not None:
+                asked, shown = cost(configs[step.name], count)
+                calls += asked
+                tokens += (shown * bench.passage_length + asked * len(query.text)) / BYTES_PER_TOKEN
+    return Estimate(calls, round(tokens))
 
 
 def reference_step(bench: Bench, name: str, pools: Step, depth: int, labels: Step | None, definition: str) -> Step:

@@ -12,7 +12,7 @@ from uae_bench.experiment.request import Request, Setting
 from uae_bench.metrics.measure import Measure
 from uae_bench.references import REFERENCES, refuse_chained
 from uae_bench.registry import nearest
-from uae_bench.retrieval.chain import System, parse_system
+from uae_bench.retrieval.chain import System, asked_of, asks, parse_system
 from uae_bench.systems import TRAINERS
 from uae_bench.systems.trainer import Trainer
 from uae_bench.task.card import TaskCard
@@ -41,7 +41,7 @@ class Setup:
     """What holds for every row of one task: the terms on which it is tested, and those of the task that is learnt from.
 
     The two are one where no other task is trained on. `encoder`, `scorer` and `generator` are "" where no row or
-    measure needs one.
+    measure needs one. Every step of `systems` that asks a language model names it.
     """
 
     test: Terms
@@ -68,7 +68,10 @@ class Setup:
         needs = {need for measure in self.measures for need in measure.needs}
         if not needs & JUDGED_NEEDS:
             return {}
-        own = {"scorer": self.scorer if "utilities" in needs else "", "generator": self.generator}
+        own = {
+            "scorer": self.scorer if "utilities" in needs else "",
+            "generator": self.generator if needs & WRITTEN else "",
+        }
         named = dict.fromkeys(spec for spec in (*own.values(), *self.held_out) if spec)
         return {spec: " and ".join(role for role in own if own[role] == spec) or f"held-out {spec}" for spec in named}
 
@@ -125,7 +128,11 @@ def resolve(
     _require_answers(trainers, training)
     labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
     scorer = _named("scorer", request.scorer, (task, training), labels)
-    generator = _named("generator", request.generator, (task,), bool(needs & WRITTEN))
+    asking = [step for system in systems for step in system.steps if asks(step)]
+    writes = bool(needs & WRITTEN) or any(not step.argument for step in asking)
+    generator = _named("generator", request.generator, (task,), writes)
+    systems = tuple(asked_of(system, generator) for system in systems)
+    asked_models = {step.argument for system in systems for step in system.steps if asks(step)}
     if request.held_out and task.has_answers and not needs & JUDGED_NEEDS:
         raise UsageError(
             f"--held-out {request.held_out[0]} changes nothing here: no measure asks a language model",
@@ -135,7 +142,7 @@ def resolve(
     pools = {own.pool, learnt_from.pool} if learns else {own.pool}
     read = {each.reads(each.configure(learnt_from.settings.get(each.name, {}))) for each in trainers}
     used = settable(systems, pools, learns, {task.name, training.name, *others})
-    used |= {"lm"} if scorer or generator else set()
+    used |= {"lm"} if scorer or generator or asking else set()
     used |= {"significance"} if imported or len(names) > 1 else set()
     _refuse_unused(asked, used)
     named = (*request.retrievers, request.baseline or card.baseline)
@@ -152,7 +159,7 @@ def resolve(
         encoder=encoder if encodes else "",
         scorer=scorer,
         generator=generator,
-        held_out=_held_out(request, task, {scorer, generator, *read}, judged=bool(needs & JUDGED_NEEDS)),
+        held_out=_held_out(request, task, {scorer, generator, *read, *asked_models}, judged=bool(needs & JUDGED_NEEDS)),
         baseline=baseline,
         measures=measures,
         systems=systems,
@@ -254,8 +261,8 @@ def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool) ->
 
 
 def _held_out(request: Request, task: Task, own: Container[str], *, judged: bool) -> tuple[str, ...]:
-    """Language models that judge beside `own`, which score, write or teach: as asked, else the card's others where
-    a measure asks a language model at all.
+    """Language models that judge beside `own`, which score, write, rank or teach: as asked, else the card's others
+    where a measure asks a language model at all.
     """
     if request.held_out is None:
         return tuple(spec for spec in task.card.held_out if spec not in own) if judged else ()

@@ -19,5 +19,10 @@ RETRIEVERS: Registry[Component] = Registry(
         "bge": "uae_bench.retrieval.dense:BGE",
         "minilm": "uae_bench.retrieval.dense:MINILM",
         "cross-encoder": "uae_bench.retrieval.cross_encoder:CROSS_ENCODER",
+        "rankgpt": "uae_bench.retrieval.listwise:RANKGPT",
+        "setwise": "uae_bench.retrieval.setwise:SETWISE",
+        "pointwise": "uae_bench.retrieval.pointwise:POINTWISE",
+        "upr": "uae_bench.retrieval.pointwise:UPR",
+        "utility-selector": "uae_bench.retrieval.pointwise:UTILITY_SELECTOR",
     },
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from uae_bench.errors import UnknownName, UsageError
 from uae_bench.registry import nearest
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.component import Reranker, Resources, Retriever, Settings, Shape
+from uae_bench.retrieval.component import Ability, Reranker, Resources, Retriever, Settings, Shape
 
 _NOTHING: Mapping[str, Path] = MappingProxyType({})
 
@@ -68,10 +68,21 @@ def _parse_step(part: str, text: str, trained: frozenset[str]) -> Step:
     takes = "" if name in trained else RETRIEVERS[name].argument
     if argument and not takes:
         raise UsageError(f"{name} takes no argument, but {part!r} gives one", hint=f"write {name}")
-    if takes and not argument:
+    if takes and not argument and not RETRIEVERS[name].asks:
         first = "" if "Q->R" in RETRIEVERS[name].shapes else "bm25>"
         raise UsageError(f"{name} needs {takes} after a colon", hint=f"write {first}{name}:NAME")
     return Step(name, argument)
+
+
+def asked_of(system: System, generator: str) -> System:
+    """The system with the generator's spec wherever a step asks a language model and names none; its name stays."""
+    steps = tuple(Step(step.name, generator) if asks(step) and not step.argument else step for step in system.steps)
+    return replace(system, steps=steps)
+
+
+def asks(step: Step) -> tuple[Ability, ...]:
+    """What a step wants of a language model; nothing where it asks none."""
+    return RETRIEVERS[step.name].asks if step.name in RETRIEVERS else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from uae_bench.errors import UsageError
+from uae_bench.errors import BadInput, UsageError
+from uae_bench.lm.remembered import Calls, Forgetful
 from uae_bench.progress import SILENT, Progress
-from uae_bench.records import Query, Ranking, RetrievalView, Run
+from uae_bench.records import Asked, Query, Ranking, RetrievalView, Run
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import LanguageModel
+    from uae_bench.lm.spec import LmSpec
 
 Shape = Literal["Q->R", "R->R"]
+Ability = Literal["writes", "scores"]
 Encoded = TypeVar("Encoded")
 Made = TypeVar("Made")
 
@@ -31,15 +37,26 @@ class LastMade(Generic[Made]):
         return self._kept[key]
 
 
+class LanguageModels(Protocol):
+    """Language models by spec, loaded when they are asked for, and what the answers of each depend on."""
+
+    def get(self, spec: LmSpec) -> LanguageModel: ...
+
+    def identity(self, spec: LmSpec) -> Mapping[str, str]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Where work runs, whom it tells, and what it need not make again: `embeddings`, of the last training's texts by
-    the encoder that it started from. Nothing of it may enter a key.
+    """Where work runs, whom it tells, the language models that it may ask, and what it need not make again:
+    `embeddings`, of the last training's texts by the encoder that it started from, and the `calls` of language models
+    that are finished. Nothing of it may enter a key.
     """
 
     device: str = "cpu"
     progress: Progress = SILENT
     embeddings: LastMade[Any] = field(default_factory=LastMade)
+    models: LanguageModels | None = None
+    calls: Calls = field(default_factory=Forgetful)
 
 
 class Settings(BaseModel):
@@ -87,14 +104,43 @@ class Retriever(Protocol):
         return Run(self.name, depth, searcher.search(view.queries, searcher.encode(view.queries), depth=depth))
 
 
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """The run in its new order, what its making tells, and what a language model was asked for each query."""
+
+    run: Run
+    facts: Mapping[str, float] = field(default_factory=dict)
+    asked: tuple[Asked, ...] = ()
+
+
 class Reranker(Protocol):
     """R->R: scores the run's passages anew and keeps the best `depth`."""
 
     name: str
 
-    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
-        """The same queries and no passage that the run does not hold."""
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
+        """The same queries and no passage that the run does not hold.
+
+        Raises:
+            BadInput: a query of the view is missing from the run.
+        """
         ...
+
+    def forgetful(self) -> Reranker:
+        """The same reranker, which does all its work every time: the one whose time is taken."""
+        return self
+
+
+def candidates(view: RetrievalView, run: Run) -> dict[str, tuple[str, ...]]:
+    """What the run holds for each query of the view, best first.
+
+    Raises:
+        BadInput: a query is missing from the run.
+    """
+    missing = [query.id for query in view.queries if query.id not in run.rankings]
+    if missing:
+        raise BadInput(f"the run of {run.system} has no ranking for {missing[0]!r}", hint="retrieve it first")
+    return {query.id: run.rankings[query.id].passages for query in view.queries}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +149,9 @@ class Component:
 
     `argument` says what may follow the name after a colon ("" = nothing may, else something must).
     `identity(argument, config)` names the models behind it by digest, and loads none.
-    A change of `version` says that the same settings now give another result.
+    A change of `version` says that the same settings now give another result. One that asks a language model names
+    what the model must be able to do in `asks`; its argument is the model's spec, by default the generator's, and
+    `cost(config, n)` the calls and the passages shown for a query of n candidates.
     """
 
     shapes: tuple[Shape, ...]
@@ -112,6 +160,8 @@ class Component:
     identity: Callable[[str, Any], Mapping[str, str]]
     version: int
     argument: str = ""
+    asks: tuple[Ability, ...] = ()
+    cost: Callable[[Any, int], tuple[int, int]] | None = None
 
 
 def no_models(argument: str, settings: Settings) -> Mapping[str, str]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from uae_bench.errors import BadInput, ModelUnavailable
+from uae_bench.errors import ModelUnavailable
 from uae_bench.prompts import shown
 from uae_bench.records import Ranking, RetrievalView, Run
-from uae_bench.retrieval.component import Component, Reranker, Resources, Settings, checked_depth
+from uae_bench.retrieval.component import Component, Reranked, Reranker, Resources, Settings, candidates, checked_depth
 from uae_bench.weights import identify_below, model_files, model_folder
 
 if TYPE_CHECKING:
@@ -69,18 +69,12 @@ class CrossEncoderReranker(Reranker):
             )
         return model
 
-    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
-        """The run's passages by the model's score, in the logits' unit.
-
-        Raises:
-            BadInput: a query of the view is missing from the run.
-        """
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
+        """The run's passages by the model's score, in the logits' unit."""
         checked_depth(depth)
-        missing = [query.id for query in view.queries if query.id not in run.rankings]
-        if missing:
-            raise BadInput(f"the run of {run.system} has no ranking for {missing[0]!r}", hint="retrieve it first")
+        found = candidates(view, run)
         passages = {passage.id: shown(passage) for passage in view.passages}
-        pairs = [(query, passage) for query in view.queries for passage in run.rankings[query.id].passages]
+        pairs = [(query, passage) for query in view.queries for passage in found[query.id]]
         order = sorted(range(len(pairs)), key=lambda index: len(passages[pairs[index][1]]))
         batches = [order[start : start + self.settings.batch] for start in range(0, len(order), self.settings.batch)]
         by_query: dict[str, dict[str, float]] = {query.id: {} for query in view.queries}
@@ -90,7 +84,8 @@ class CrossEncoderReranker(Reranker):
             for index, score in zip(batch, scores, strict=True):
                 query, passage = pairs[index]
                 by_query[query.id][passage] = float(score)
-        return Run(self.name, depth, {query: Ranking.from_scores(row, depth) for query, row in by_query.items()})
+        rankings = {query: Ranking.from_scores(row, depth) for query, row in by_query.items()}
+        return Reranked(Run(self.name, depth, rankings))
 
 
 def _build(argument: str, settings: CrossEncoderSettings, resources: Resources) -> CrossEncoderReranker:

@@ -12,9 +12,17 @@ from pydantic import Field
 
 from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import encoder_identity
-from uae_bench.errors import BadInput, UsageError
+from uae_bench.errors import UsageError
 from uae_bench.records import Query, Ranking, RetrievalView, Run
-from uae_bench.retrieval.component import Component, Reranker, Resources, Retriever, Settings
+from uae_bench.retrieval.component import (
+    Component,
+    Reranked,
+    Reranker,
+    Resources,
+    Retriever,
+    Settings,
+    candidates,
+)
 from uae_bench.retrieval.ranking import Candidates
 from uae_bench.retrieval.search import (
     IndexKind,
@@ -73,22 +81,14 @@ class Dense(Retriever, Reranker):
                 f"index={kind} searches a whole corpus, but here every query has its own pool of passages",
                 hint="use --pool corpus, or leave the index flat",
             )
-        candidates = Candidates.of(view, pooled_only=True)
-        vectors = self._encoded(candidates.texts)
-        index = build_index(vectors, kind) if candidates.pools is None else None
-        return DenseSearcher(candidates, self.encoder, vectors, index)
+        found = Candidates.of(view, pooled_only=True)
+        vectors = self._encoded(found.texts)
+        index = build_index(vectors, kind) if found.pools is None else None
+        return DenseSearcher(found, self.encoder, vectors, index)
 
-    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
-        """Ranks exactly the passages that the run holds for each query.
-
-        Raises:
-            BadInput: a query of the view is missing from the run.
-        """
-        missing = [query.id for query in view.queries if query.id not in run.rankings]
-        if missing:
-            raise BadInput(f"the run of {run.system} lacks the query {missing[0]!r}", hint="retrieve it first")
-        pools = {query: ranking.passages for query, ranking in run.rankings.items()}
-        return self.retrieve(replace(view, pools=pools), depth=depth)
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
+        """Ranks exactly the passages that the run holds for each query."""
+        return Reranked(self.retrieve(replace(view, pools=candidates(view, run)), depth=depth))
 
     def _encoded(self, texts: tuple[str, ...]) -> Vectors:
         """Passage vectors. Those of the latest texts are kept and serve any part of them: another split, one query."""

@@ -5,11 +5,13 @@ Equal content is equal bytes (with the same pyarrow): rows are sorted, and nothi
 
 from uae_bench.runs.states import count_states, read_states, write_states
 from uae_bench.runs.tables import (
+    read_asked,
     read_generations,
     read_run,
     read_utilities,
     read_values,
     values_digest,
+    write_asked,
     write_generations,
     write_run,
     write_utilities,
@@ -19,6 +21,7 @@ from uae_bench.runs.trec import read_trec, write_trec
 
 __all__ = [
     "count_states",
+    "read_asked",
     "read_generations",
     "read_run",
     "read_states",
@@ -26,6 +29,7 @@ __all__ = [
     "read_utilities",
     "read_values",
     "values_digest",
+    "write_asked",
     "write_generations",
     "write_run",
     "write_states",

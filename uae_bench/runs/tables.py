@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from uae_bench.errors import BadInput
-from uae_bench.records import GenerationRecord, Likelihood, Ranking, Run, UtilityRow, Value
+from uae_bench.records import Asked, GenerationRecord, Likelihood, Ranking, Run, UtilityRow, Value
 from uae_bench.store import Json, canonical_json, digest_of, write_atomically
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Made = TypeVar("Made")
 
 _SCHEMA = 1
 _AGAIN = "name the right file; a torn one has to be made again"
@@ -142,6 +144,34 @@ def read_generations(path: Path) -> dict[str, GenerationRecord]:
         BadInput: the file is missing or truncated, or a line is no generation or repeats a query (the line is named).
     """
     found: dict[str, GenerationRecord] = {}
+    for where, generation in _lines(path, "generation", _generation):
+        if generation.query in found:
+            raise BadInput(f"{where} repeats the query {generation.query!r}", hint=_AGAIN)
+        found[generation.query] = generation
+    return found
+
+
+def write_asked(asked: Iterable[Asked], path: Path) -> None:
+    """Write what rerankers asked language models as JSONL, in order of step and query.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    ordered = sorted(asked, key=attrgetter("step", "query"))
+    write_atomically(path, "".join(canonical_json(asdict(one)) + "\n" for one in ordered))
+
+
+def read_asked(path: Path) -> list[Asked]:
+    """What `write_asked` wrote.
+
+    Raises:
+        BadInput: the file is missing or truncated, or a line is something else (the line is named).
+    """
+    return [asked for _, asked in _lines(path, "account of a query", lambda row: Asked(**row))]
+
+
+def _lines(path: Path, what: str, made: Callable[[dict[str, Any]], Made]) -> Iterator[tuple[str, Made]]:
+    """What each line of a JSONL file is made to, and where it stood."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -149,19 +179,15 @@ def read_generations(path: Path) -> dict[str, GenerationRecord]:
     if lines.pop():
         raise BadInput(f"{path} breaks off in line {len(lines) + 1}", hint=_AGAIN)
     for number, line in enumerate(lines, start=1):
-        generation = _generation(line, f"{path}, line {number}")
-        if generation.query in found:
-            raise BadInput(f"{path}, line {number} repeats the query {generation.query!r}", hint=_AGAIN)
-        found[generation.query] = generation
-    return found
+        where = f"{path}, line {number}"
+        try:
+            yield where, made(json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput(f"{where} is no {what}: {error}", hint=_AGAIN) from error
 
 
-def _generation(line: str, where: str) -> GenerationRecord:
-    try:
-        row = json.loads(line)
-        return GenerationRecord(**{**row, "context": tuple(row["context"])})
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"{where} is no generation: {error}", hint=_AGAIN) from error
+def _generation(row: dict[str, Any]) -> GenerationRecord:
+    return GenerationRecord(**{**row, "context": tuple(row["context"])})
 
 
 def _in_order(values: Iterable[Value]) -> list[Value]:

@@ -1,0 +1,163 @@
+"""Pointwise rerankers: a language model's likelihoods score each passage by itself.
+
+`pointwise`: log of P(yes) / P(no) to whether the passage answers the query (Liang et al. 2022, arXiv 2211.09110).
+`upr`: Σ log p(query | passage) (Sachan et al. 2022, arXiv 2204.07496).
+`utility-selector`: the model first writes an answer from the run's first passages; a passage is then scored like
+`pointwise`, by whether it helped to that answer (utility judgements with pseudo-answers: Zhang et al. 2025,
+arXiv 2507.19102, who select in windows; here pointwise, so that any model that scores can do it).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from pydantic import Field
+
+from uae_bench.lm.base import Pair, Sampling
+from uae_bench.prompts import continuation
+from uae_bench.records import Passage, Query
+from uae_bench.retrieval.asking import AskingReranker, AskingSettings, Tally, asking_component, fit_evenly
+
+
+class LikelihoodReranker(AskingReranker):
+    """Asks about each candidate by itself, all candidates of all queries at once."""
+
+    @abstractmethod
+    def continuations(self, query: Query) -> tuple[str, ...]:
+        """What follows the prompt: the likelihood of each is asked for."""
+
+    @abstractmethod
+    def prompt(self, query: Query, text: str) -> str:
+        """What stands before the continuations."""
+
+    @abstractmethod
+    def worth(self, logprobs: Sequence[float]) -> float:
+        """A candidate's score from the summed log-probabilities (nats) of the continuations."""
+
+    def scored(
+        self, queries: Sequence[Query], lists: Mapping[str, Sequence[str]], tallies: Mapping[str, Tally]
+    ) -> tuple[dict[str, list[float]], Mapping[str, float]]:
+        tokens: dict[Pair, int] = {}
+        asked: dict[str, list[tuple[Pair, ...]]] = {}
+        for query in queries:
+            rows = asked[query.id] = [self._pairs(query, text, tokens, tallies[query.id]) for text in lists[query.id]]
+            distinct = dict.fromkeys(pair for pairs in rows for pair in pairs)
+            tallies[query.id].calls += len(distinct)
+            tallies[query.id].prompt_tokens += sum(tokens[pair] for pair in distinct)
+        found = dict(zip(tokens, self.remembered().score(self.model, list(tokens)), strict=True))
+        scores = {
+            query: [self.worth([found[pair].logprob for pair in pairs]) for pairs in rows]
+            for query, rows in asked.items()
+        }
+        return scores, {}
+
+    def _pairs(self, query: Query, text: str, tokens: dict[Pair, int], tally: Tally) -> tuple[Pair, ...]:
+        """Prompt and continuations, the text cut where they would not fit; their lengths go into `tokens`."""
+        said, model = self.continuations(query), self.model
+        longest = max(said, key=len, default="")
+        fitted = fit_evenly(partial(self._built, query), [text], longest, model.window, model.tokenizer)
+        tally.cut_tokens += fitted.cut_tokens
+        pairs = tuple((fitted.prompt, each) for each in said)
+        tokens.update(dict.fromkeys(pairs, fitted.tokens))
+        return pairs
+
+    def _built(self, query: Query, texts: Sequence[str]) -> str:
+        (text,) = texts
+        return self.prompt(query, text)
+
+
+class Pointwise(LikelihoodReranker):
+    """P(yes) against P(no), as log-odds: they order like P(yes) / (P(yes) + P(no)) and never saturate."""
+
+    def continuations(self, query: Query) -> tuple[str, ...]:
+        return continuation("Yes"), continuation("No")
+
+    def prompt(self, query: Query, text: str) -> str:
+        return self._spec.prompt.judging(query.text, [_passage(text)])
+
+    def worth(self, logprobs: Sequence[float]) -> float:
+        yes, no = logprobs
+        return yes - no
+
+
+class Upr(LikelihoodReranker):
+    """Query likelihood. An empty query has none: all passages are worth 0."""
+
+    def continuations(self, query: Query) -> tuple[str, ...]:
+        return (continuation(query.text),) if query.text.strip() else ()
+
+    def prompt(self, query: Query, text: str) -> str:
+        return self.template.asking(text)
+
+    def worth(self, logprobs: Sequence[float]) -> float:
+        return sum(logprobs)
+
+
+class UtilitySelectorSettings(AskingSettings):
+    """How the answer comes about that passages are judged by."""
+
+    context: int = Field(default=5, ge=1, description="first passages of the run from which the answer is written")
+    max_tokens: int = Field(default=64, ge=1, description="tokens of that answer")
+
+
+class UtilitySelector(Pointwise):
+    """An answer first, then for each passage whether it helped to it."""
+
+    _answers: Mapping[str, str]
+
+    def prompt(self, query: Query, text: str) -> str:
+        return self.template.using(query.text, self._answers[query.id], text)
+
+    def scored(
+        self, queries: Sequence[Query], lists: Mapping[str, Sequence[str]], tallies: Mapping[str, Tally]
+    ) -> tuple[dict[str, list[float]], Mapping[str, float]]:
+        sampling = Sampling(self.settings.max_tokens)
+        prompts = {query.id: self._answering(query, lists[query.id], sampling, tallies[query.id]) for query in queries}
+        distinct = list(dict.fromkeys(prompts.values()))
+        written = dict(zip(distinct, self.remembered().generate(self.model, distinct, sampling), strict=True))
+        for query, prompt in prompts.items():
+            tallies[query].wrote(written[prompt])
+        self._answers = {query: written[prompt].text for query, prompt in prompts.items()}
+        return super().scored(queries, lists, tallies)
+
+    def _answering(self, query: Query, texts: Sequence[str], sampling: Sampling, tally: Tally) -> str:
+        model, template = self.model, self._spec.prompt
+
+        def build(kept: Sequence[str]) -> str:
+            return template.answering(query.text, [_passage(text) for text in kept])
+
+        limit = model.window - sampling.max_tokens
+        fitted = fit_evenly(build, texts[: self.settings.context], "", limit, model.tokenizer)
+        tally.cut_tokens += fitted.cut_tokens
+        return fitted.prompt
+
+
+def _passage(text: str) -> Passage:
+    """A text that has its title already, as templates want it."""
+    return Passage("", text, "", "")
+
+
+def _two_each(settings: AskingSettings, count: int) -> tuple[int, int]:
+    return 2 * count, 2 * count
+
+
+def _one_each(settings: AskingSettings, count: int) -> tuple[int, int]:
+    return count, count
+
+
+def _answer_and_two_each(settings: UtilitySelectorSettings, count: int) -> tuple[int, int]:
+    return 2 * count + 1, 2 * count + min(settings.context, count)
+
+
+POINTWISE = asking_component("pointwise", Pointwise, AskingSettings, asks=("scores",), cost=_two_each, version=1)
+UPR = asking_component("upr", Upr, AskingSettings, asks=("scores",), cost=_one_each, version=1)
+UTILITY_SELECTOR = asking_component(
+    "utility-selector",
+    UtilitySelector,
+    UtilitySelectorSettings,
+    asks=("writes", "scores"),
+    cost=_answer_and_two_each,
+    version=1,
+)
