@@ -105,14 +105,14 @@ def read_choice(text: str, count: int, tally: Tally) -> int:
 
 
 def _cost(settings: SetwiseSettings, count: int) -> tuple[int, int]:
-    """At most: building touches every parent once, each place that is sorted sifts down the height of the heap."""
-    if count < 2:
-        return 0, 0
-    parents, height, size = (count - 2) // settings.children + 1, 1, 1
-    while size < count:
-        size = size * settings.children + 1
-        height += 1
-    calls = parents + min(settings.top, count) * (height - 1)
+    """At most: every sift goes down to a leaf."""
+
+    def height(place: int) -> int:
+        first = settings.children * place + 1
+        return 1 + height(first) if first < count else 0
+
+    sifts = [*range(count), *[0] * (min(settings.top, count) - 1)]  # building, then one from the root per place sorted
+    calls = sum(map(height, sifts))
     return calls, calls * (settings.children + 1)
 
 
