@@ -11,6 +11,7 @@ from tests.lm.serving import NAME, serving
 from uae_bench import runs
 from uae_bench.errors import ModelUnavailable, NotPossible, UsageError
 from uae_bench.experiment import Experiment
+from uae_bench.lab.families import weights_folder
 from uae_bench.lm.hf import HfModel
 from uae_bench.result import read_record
 
@@ -88,17 +89,16 @@ def test_times_are_those_of_asking(place: Path) -> None:
 
 
 def test_a_server_that_tells_no_likelihoods_can_rank_by_what_it_writes(card: Path, tmp_path: Path) -> None:
-    model = HfModel(parts.language_model(), "cpu", "float32")
+    model = HfModel(weights_folder("llama"), "cpu", "float32")
     with serving(model, plain=True) as server:
         spec = f"openai:{NAME}@{server.url}"
-        fields = {"generator": spec, "settings": {"lm.window": 1024}}
+        fields = {"generator": spec, "settings": {"lm.window": 2000}}
         with pytest.raises(NotPossible, match="pointwise ranks by likelihoods"):
-            parts.prepare(card, tmp_path / "store", ("bm25>pointwise",), **fields)
+            parts.prepare(card, tmp_path / "store", ("bm25>pointwise",), generator=spec)
         results = parts.run(card, tmp_path, ("bm25>rankgpt",), **fields)
         asked = server.answers
-    assert asked >= 10
     (record,) = [one for one in results.records if one.system == "bm25>rankgpt"]
-    assert record.costs["run"].calls == 10
+    assert asked >= record.costs["run"].calls == 10
 
 
 def test_a_server_that_dies_costs_no_finished_call(card: Path, tmp_path: Path) -> None:
