@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         prompt = model.prompt_ids([body["messages"][0]["content"]], 0)[0].tolist() if chat else body["prompt"]
         sampling = Sampling(body["max_tokens"], stop=tuple(body.get("stop") or ()))
         ids = np.array(prompt, dtype=np.int32)
-        [written] = write(model.network, [ids], sampling, model._ends(), model.tokenizer.decode)
+        [[written]] = write(model.network, [ids], sampling, model._ends(), model.tokenizer.decode)
         choice: dict[str, Any] = {"index": 0, "finish_reason": written.finish}
         choice |= {"message": {"role": "assistant", "content": written.text}} if chat else {"text": written.text}
         if body.get("prompt_logprobs") == 0 and not self.server.plain:

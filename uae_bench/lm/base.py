@@ -80,6 +80,11 @@ def chance_seed(seed: int, prompt: Tokens) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def nth_seed(seed: int, count: int, place: int) -> int:
+    """The seed of one of `count` texts after the same prompt: no two seeds share a text's chance."""
+    return seed * count + place
+
+
 MARK = "\ue000"
 """Stands for the user's words where a chat template is read: a private-use character, which no template writes."""
 
@@ -166,6 +171,14 @@ class Generator(Protocol):
 
     def generate_batch(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
         """One planned batch, alone."""
+        ...
+
+    def plan_sampling(self, prompts: Sequence[str], sampling: Sampling, count: int) -> Plan:
+        """As `plan_generation`, for `count` texts after each prompt."""
+        ...
+
+    def sample_batch(self, prompts: Sequence[str], sampling: Sampling, count: int) -> list[list[Generated]]:
+        """One planned batch: `count` texts after each prompt, the nth by `nth_seed`."""
         ...
 
 

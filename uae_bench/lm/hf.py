@@ -20,7 +20,7 @@ from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling
 from uae_bench.lm.folder import FolderModel, explained
 from uae_bench.lm.local import Dtype
-from uae_bench.lm.planned import plan_batches
+from uae_bench.lm.planned import SAMPLING_CELLS, plan_batches
 from uae_bench.lm.resources import LmResources
 from uae_bench.lm.scoring import score_encoded, states_encoded
 from uae_bench.lm.writing import write
@@ -64,9 +64,17 @@ class HfModel(FolderModel):
 
     def generate_batch(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
         """One planned batch."""
+        return [text for (text,) in self.sample_batch(prompts, sampling, 1)]
+
+    def plan_sampling(self, prompts: Sequence[str], sampling: Sampling, count: int) -> Plan:
+        """Batches for all texts together: the memory that they take is bounded."""
+        return self.plan_writing(prompts, sampling, SAMPLING_CELLS, count)
+
+    def sample_batch(self, prompts: Sequence[str], sampling: Sampling, count: int) -> list[list[Generated]]:
+        """One planned batch; a prompt, and whatever its texts share, is read once."""
         encoded, ends = self.prompt_ids(prompts, sampling.max_tokens), self._ends()
         with _on(self.device):
-            return write(self.network, encoded, sampling, ends, self.tokenizer.decode)
+            return write(self.network, encoded, sampling, ends, self.tokenizer.decode, count)
 
     def _read_whole(self, prompts: Sequence[str]) -> list[EncodedPair]:
         """Prompts in which nothing is scored."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from uae_bench.errors import BadInput
@@ -17,6 +18,7 @@ from uae_bench.lm.base import (
     Tokens,
     encode_pairs,
     encode_texts,
+    nth_seed,
 )
 from uae_bench.lm.sharing import Group, pack, share_prefixes, sort_key
 from uae_bench.records import Likelihood
@@ -25,6 +27,8 @@ BATCH_CELLS = 32_768
 """Tokens of a planned batch, a shared prefix counted for every row: seconds of work for a small model on a CPU."""
 WRITING_CELLS = 8_192
 """Tokens of a batch that is written together, padding included; bounds the memory."""
+SAMPLING_CELLS = 32_768
+"""The same where several texts follow a prompt, each counted as if it shared nothing with the others; they do."""
 ENCODED_PAIRS = 200_000
 """Encoded pairs that are kept between plan and score: about a kilobyte each."""
 
@@ -65,10 +69,24 @@ class PlannedModel(ABC):
 
     def plan_generation(self, prompts: Sequence[str], sampling: Sampling) -> Plan:
         """Batches of prompts of nearly the same length."""
+        return self.plan_writing(prompts, sampling, WRITING_CELLS)
+
+    def plan_sampling(self, prompts: Sequence[str], sampling: Sampling, count: int) -> Plan:
+        """Batches as for one text each: `sample_batch` writes the texts one after another."""
+        return self.plan_writing(prompts, sampling, WRITING_CELLS)
+
+    def sample_batch(self, prompts: Sequence[str], sampling: Sampling, count: int) -> list[list[Generated]]:
+        """One planned batch: `count` texts after each prompt."""
+        seeds = [nth_seed(sampling.seed, count, place) for place in range(count)]
+        rounds = [self.generate_batch(prompts, replace(sampling, seed=seed)) for seed in seeds]
+        return [list(texts) for texts in zip(*rounds, strict=True)]
+
+    def plan_writing(self, prompts: Sequence[str], sampling: Sampling, cells: int, together: int = 1) -> Plan:
+        """Batches of at most so many cells, of prompts of nearly the same length with `together` texts after each."""
         encoded = self.prompt_ids(prompts, sampling.max_tokens)
         order = sorted(range(len(prompts)), key=lambda index: (len(encoded[index]), sort_key(encoded[index])))
-        sizes = [len(encoded[index]) + sampling.max_tokens for index in order]
-        batches = tuple(tuple(order[span.start : span.stop]) for span in pack(sizes, WRITING_CELLS, padded=True))
+        sizes = [(len(encoded[index]) + sampling.max_tokens) * together for index in order]
+        batches = tuple(tuple(order[span.start : span.stop]) for span in pack(sizes, cells, padded=True))
         tokens = sum(len(ids) for ids in encoded)
         return Plan(batches, tokens, computed=tokens)
 

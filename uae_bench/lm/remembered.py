@@ -83,6 +83,42 @@ class Remembered:
 
         return self._batched(prompts, generator.plan_generation(prompts, sampling), ask)
 
+    def sample(
+        self, generator: Generator, prompts: Sequence[str], sampling: Sampling, count: int
+    ) -> list[list[Generated]]:
+        """`count` texts after each prompt, in order."""
+        from uae_bench.lm.base import Generated
+
+        told: Json = {**asdict(sampling), "stop": list(sampling.stop)}
+
+        def ask(part: Sequence[str]) -> list[list[Generated]]:
+            asked: dict[str, Json] = {"ask": "samples", "sampling": told, "count": count, "prompts": list(part)}
+            found = self._get(asked)
+            if found is None:
+                made = generator.sample_batch(part, sampling, count)
+                self._put(asked, [[asdict(one) for one in texts] for texts in made])
+                return made
+            rows = cast("list[list[dict[str, Any]]]", found)
+            return [[Generated(**row) for row in texts] for texts in rows]
+
+        return self._batched(prompts, generator.plan_sampling(prompts, sampling, count), ask)
+
+    def judge(
+        self, claims: Sequence[Item], plan: Plan, work: Callable[[Sequence[Item]], Sequence[float]]
+    ) -> list[float]:
+        """A number for each claim (texts that JSON can hold), in order, from whatever judges them."""
+
+        def ask(part: Sequence[Item]) -> Sequence[float]:
+            asked: dict[str, Json] = {"ask": "judgement", "claims": cast("Json", list(part))}
+            found = self._get(asked)
+            if found is None:
+                made = work(part)
+                self._put(asked, list(made))
+                return made
+            return cast("list[float]", found)
+
+        return self._batched(claims, plan, ask)
+
     def _batched(
         self, items: Sequence[Item], plan: Plan, ask: Callable[[Sequence[Item]], Sequence[Result]]
     ) -> list[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,13 @@ import numpy.typing as npt
 import torch
 from transformers import DynamicCache
 
-from uae_bench.lm.base import Generated, Sampling, Tokens, cut_at_stop
+from uae_bench.lm.base import Generated, Sampling, Tokens, cut_at_stop, nth_seed
 from uae_bench.lm.forward import forward, padded
 
 
 @dataclass(slots=True)
-class _Row:
-    """One text in the making, with a source of chance of its own: what is drawn does not depend on the batch."""
+class _Text:
+    """A text in the making, with a source of chance of its own: what is drawn does not depend on the batch."""
 
     prompt_tokens: int
     chance: np.random.Generator
@@ -33,35 +34,50 @@ def write(
     sampling: Sampling,
     ends: Collection[int],
     decode: Callable[[Sequence[int]], str],
-) -> list[Generated]:
-    """What the model writes after each of B prompts; `ends` are the ids that end a text."""
-    rows = [_Row(len(prompt), _chance(sampling.seed, prompt)) for prompt in prompts]
+    count: int = 1,
+) -> list[list[Generated]]:
+    """`count` texts after each of B prompts; `ends` are the ids that end a text.
+
+    Texts that have begun alike are one row of the batch until they part: a prompt is read once for all of its texts.
+    """
+    seeds = [nth_seed(sampling.seed, count, place) for place in range(count)]
+    texts = [_Text(len(prompt), _chance(seed, prompt)) for prompt in prompts for seed in seeds]
     ids, mask = padded(prompts, model.device, left=True)
     cache: Any = DynamicCache(config=model.config)
-    active = rows
-    while active:
-        width = ids.shape[1]
-        last = torch.arange(1, len(active) + 1, device=ids.device) * width - 1
-        chosen = _choose(forward(model, ids, mask, cache, last), active, sampling.temperature)
-        for row, token in zip(active, chosen, strict=True):
-            row.written.append(token)
-            row.done = _finished(row, sampling, ends, decode)
-        going = [at for at, row in enumerate(active) if row.done is None]
-        kept = torch.tensor(going, device=ids.device, dtype=torch.long)
-        if 0 < len(going) < len(active):
+    rows = [texts[start : start + count] for start in range(0, len(texts), count)]
+    while rows:
+        last = torch.arange(1, len(rows) + 1, device=ids.device) * ids.shape[1] - 1
+        logits = forward(model, ids, mask, cache, last)
+        for text, token in zip(chain(*rows), _choose(logits, rows, sampling.temperature), strict=True):
+            text.written.append(token)
+            text.done = _finished(text, sampling, ends, decode)
+        parted = [(at, together) for at, row in enumerate(rows) for together in _parted(row)]
+        kept = torch.tensor([at for at, _ in parted], device=ids.device, dtype=torch.long)
+        if parted and [at for at, _ in parted] != list(range(len(rows))):
             cache.reorder_cache(kept)
-        ids = torch.tensor(chosen, device=ids.device)[kept][:, None]
-        mask = torch.cat([mask[kept], mask.new_ones(len(going), 1)], dim=1)
-        active = [active[at] for at in going]
-    return [row.done for row in rows if row.done is not None]
+        rows = [together for _, together in parted]
+        ids = torch.tensor([[row[0].written[-1]] for row in rows], device=ids.device, dtype=torch.long)
+        mask = torch.cat([mask[kept], mask.new_ones(len(rows), 1)], dim=1)
+    done = [text.done for text in texts if text.done is not None]
+    return [done[start : start + count] for start in range(0, len(done), count)]
 
 
-def _choose(logits: torch.Tensor, rows: Sequence[_Row], temperature: float) -> list[int]:
-    """The likeliest token of each row of logits (B, V), or one drawn from softmax(logits / temperature)."""
+def _parted(row: Sequence[_Text]) -> list[list[_Text]]:
+    """The unfinished texts of a row by what was written last, in order of first appearance."""
+    together: dict[int, list[_Text]] = {}
+    for text in row:
+        if text.done is None:
+            together.setdefault(text.written[-1], []).append(text)
+    return [*together.values()]
+
+
+def _choose(logits: torch.Tensor, rows: Sequence[Sequence[_Text]], temperature: float) -> list[int]:
+    """For each text of each row the likeliest token of its logits (B, V), or one drawn from softmax(logits / T)."""
     if temperature == 0:
-        return [int(token) for token in logits.argmax(dim=1)]
+        likeliest = logits.argmax(dim=1).tolist()
+        return [token for row, token in zip(rows, likeliest, strict=True) for _ in row]
     cumulative = (logits.double() / temperature).softmax(dim=1).cumsum(dim=1).cpu().numpy()
-    return [_draw(shares, row.chance) for shares, row in zip(cumulative, rows, strict=True)]
+    return [_draw(shares, text.chance) for row, shares in zip(rows, cumulative, strict=True) for text in row]
 
 
 def _draw(cumulative: npt.NDArray[np.float64], chance: np.random.Generator) -> int:
@@ -69,14 +85,14 @@ def _draw(cumulative: npt.NDArray[np.float64], chance: np.random.Generator) -> i
 
 
 def _finished(
-    row: _Row, sampling: Sampling, ends: Collection[int], decode: Callable[[Sequence[int]], str]
+    making: _Text, sampling: Sampling, ends: Collection[int], decode: Callable[[Sequence[int]], str]
 ) -> Generated | None:
     """The text, if an end token, a stop text after something written, or the length ends it; else None."""
-    ended = row.written[-1] in ends
-    text, stopped = cut_at_stop(decode(row.written[:-1] if ended else row.written), sampling.stop)
-    if not ended and not stopped and len(row.written) < sampling.max_tokens:
+    ended = making.written[-1] in ends
+    text, stopped = cut_at_stop(decode(making.written[:-1] if ended else making.written), sampling.stop)
+    if not ended and not stopped and len(making.written) < sampling.max_tokens:
         return None
-    return Generated(text, row.prompt_tokens, len(row.written), "stop" if ended or stopped else "length")
+    return Generated(text, making.prompt_tokens, len(making.written), "stop" if ended or stopped else "length")
 
 
 def _chance(seed: int, prompt: Tokens) -> np.random.Generator:
