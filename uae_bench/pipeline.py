@@ -1,7 +1,7 @@
 """The stages in order, one function each: nouns in, nouns out.
 
     read -> pool -> retrieve -> label -> read_states -> train -> retrieve -> generate -> evaluate -> compare
-                index, time
+                index, time                                      sample
 
 Nothing here knows of files, keys or arguments: `experiment` wraps each stage in a key and keeps what it made.
 Every function works alone in a notebook.
@@ -20,7 +20,7 @@ import numpy as np
 from uae_bench import metrics, reading, significance
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.generation import generate_answers
-from uae_bench.lm.base import Generator, Sampling, Scorer, StateReader
+from uae_bench.lm.base import Generator, LanguageModel, Sampling, Scorer, StateReader
 from uae_bench.lm.remembered import Calls
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
@@ -35,6 +35,7 @@ from uae_bench.records import (
     TrainingSet,
     Value,
 )
+from uae_bench.seper import Evidence, Judge, gather
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
 from uae_bench.utility import Labelling, label_items
@@ -176,6 +177,38 @@ def label(
         passages=task.passages,
         answers=answers,
         template=template,
+        model=model,
+        calls=calls,
+        progress=progress,
+    )
+
+
+def sample(
+    generator: LanguageModel,
+    judge: Judge,
+    task: Task,
+    candidates: Mapping[str, Sequence[str]],
+    *,
+    template: PromptTemplate,
+    sampling: Sampling,
+    count: int,
+    model: Mapping[str, str],
+    calls: Calls,
+    progress: Progress = SILENT,
+) -> Evidence:
+    """Evidence for SePer: `count` answers to each query with each of its candidates (ids) alone and with none, and
+    whether they and the reference answers entail one another.
+    """
+    return gather(
+        generator,
+        judge,
+        candidates,
+        queries=task.queries,
+        passages=task.passages,
+        answers={query: task.answers(query) for query in candidates},
+        template=template,
+        sampling=sampling,
+        count=count,
         model=model,
         calls=calls,
         progress=progress,

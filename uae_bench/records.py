@@ -143,6 +143,32 @@ class UtilityRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleRow:
+    """A text that was sampled as an answer, with one passage or with none (None), and how often among the samples.
+
+    `logprob` (nats) is its summed log-probability after that prompt, over `tokens`; both 0 where it says nothing.
+    """
+
+    query: str
+    passage: str | None
+    text: str
+    times: int
+    logprob: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntailmentRow:
+    """How probable it is that a sampled text entails a reference answer of its query (its index), and is entailed."""
+
+    query: str
+    text: str
+    answer: int
+    entails: float
+    entailed: float
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRecord:
     """What a generator wrote for one query, the passages it was shown (best first) and what that cost in tokens."""
 

@@ -74,10 +74,13 @@ STAGES: Mapping[str, Stage] = {
         (
             "uae_bench.retrieval",
             "uae_bench.references",
+            "uae_bench.seper.score",
+            "uae_bench.seper.options",
             *ENCODING,
             *DEFINING,
             *_in("pipeline", "index", "retrieve"),
-            *_in("experiment.retrieving", "retrieval_steps", "reference_step", "import_step"),
+            *_in("experiment.retrieving", "retrieval_steps", "reference_step", "read_utilities", "import_step"),
+            *_in("experiment.sampling", "read_gains"),
             *_in("experiment.imported", "ImportedRun", "ImportedVectors"),
         ),
     ),
@@ -98,6 +101,17 @@ STAGES: Mapping[str, Stage] = {
             *_in("pipeline", "label"),
             *_in("experiment.learning", "label_step", "_candidates", "_passages_of"),
             *_in("task.task", "Task.answers", "Task.evidence"),
+        ),
+    ),
+    "seper": Stage(
+        1,
+        (
+            "uae_bench.seper",
+            "uae_bench.metrics.answer:normalise",
+            *ASKING,
+            *_in("pipeline", "sample"),
+            *_in("experiment.sampling", "seper_step"),
+            *_in("task.task", "Task.answers"),
         ),
     ),
     "states": Stage(

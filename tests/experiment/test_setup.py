@@ -76,7 +76,7 @@ def test_dense_and_its_own_name_are_one_system(tmp_path: Path) -> None:
 
 
 def test_references_are_rows_apart_and_stand_in_no_chain(tmp_path: Path) -> None:
-    assert setup_of(tmp_path, "oracle-evidence").references == ("oracle-evidence",)
+    assert [row.name for row in setup_of(tmp_path, "oracle-evidence").references] == ["oracle-evidence"]
     with pytest.raises(NotPossible, match="cannot stand in the chain"):
         setup_of(tmp_path / "again", "bm25>oracle-evidence")
 

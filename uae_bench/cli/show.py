@@ -98,7 +98,10 @@ def show(
         print_fields(out, {"retriever": _typed(name), **after, "shapes": ", ".join(component.shapes)})
         _show_options(name, component.config)
     elif name in REFERENCES:
-        print_fields(out, {"reference": name, "what": REFERENCES[name].summary})
+        reference = REFERENCES[name]
+        print_fields(out, {"reference": name, "what": reference.summary})
+        if reference.options:
+            _show_options(name, reference.options)
     elif _family(name) in MEASURES:
         _show_measure(MEASURES[_family(name)])
     elif name in card_names() or name.endswith(".toml"):

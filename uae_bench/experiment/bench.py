@@ -19,6 +19,7 @@ RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors
 GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
 SUMMARY, COMPARISONS, FACTS, COUNTS = "summary.json", "comparisons.json", "facts.json", "counts.json"
 LATENCY, ASKED = "latency.json", "asked.jsonl"
+SAMPLES, ENTAILMENTS = "samples.parquet", "entailments.parquet"
 
 
 @dataclass(frozen=True, eq=False)

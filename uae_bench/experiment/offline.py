@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from uae_bench.experiment.request import Request
-from uae_bench.experiment.setup import Setup, full_name, reads_encoder, settable
-from uae_bench.references import REFERENCES
+from uae_bench.experiment.setup import Setup, chains_of, full_name, reads_encoder, settable
+from uae_bench.references import is_reference, parse_reference
 from uae_bench.retrieval.chain import parse_system
+from uae_bench.seper.options import LEXICAL
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
 
@@ -19,14 +20,14 @@ BI_ENCODERS = ("dense", "bge", "minilm")
 
 def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training: str) -> dict[str, Any]:
     """The request with the lab's models wherever others are named; its tasks and the one that is trained on by name."""
-    systems = [_without_hub(system.name) for system in setup.systems]
+    systems = [_without_hub(system.name) for system in (*setup.systems, *setup.references)]
     given = _given(asked)
     fields = given | {
         "retrievers": tuple(dict.fromkeys(map(_without_hub, asked.retrievers))),
         "baseline": _without_hub(setup.baseline),
         "held_out": HELD_OUT if setup.held_out else (),
     }
-    learn = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
+    learn = {step.name for system in setup.chains for step in system.steps if step.name in TRAINERS}
     pool = "document" if setup.test.pool == "hard" else setup.test.pool
     fields.pop("encoder", None)
     if reads_encoder([*systems, fields["baseline"]], {pool}, setup.measures, learns=bool(learn)):
@@ -43,6 +44,8 @@ def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training:
     settings = _settings(asked, systems, (*tasks, training))
     readers = [name for name in sorted(learn) if "reward_model" in TRAINERS[name].config.model_fields]
     settings |= {f"{name}.reward_model": LANGUAGE_MODEL for name in readers}
+    if any(system.reference.reads == "samples" for system in setup.references):
+        settings["seper.entailment"] = LEXICAL
     if learn and setup.training.pool == "hard":
         settings[f"{training}.pool"] = "document"
     return {**fields, "settings": settings}
@@ -74,17 +77,24 @@ def _given(asked: Request) -> dict[str, Any]:
 
 def _settings(asked: Request, names: Sequence[str], tasks: Iterable[str]) -> dict[str, Any]:
     """The settings that these systems still read; reward models are named anew."""
-    systems = [parse_system(full_name(name, ENCODER), known=TRAINERS) for name in names if name not in REFERENCES]
+    full = [full_name(name, ENCODER) for name in names]
+    references = [parse_reference(name, known=TRAINERS) for name in full if is_reference(name)]
+    systems = chains_of(
+        [parse_system(name, known=TRAINERS) for name in full if not is_reference(name)],
+        references,
+    )
     learns = any(step.name in TRAINERS for system in systems for step in system.steps)
     used = settable(systems, {"document"}, learns, tasks) | {"lm", "significance"}
+    used |= {each.reference.name for each in references}
     kept = {key: value for key, value in asked.settings.items() if key.partition(".")[0] in used}
-    return {key: value for key, value in kept.items() if not key.endswith(".reward_model")}
+    return {key: value for key, value in kept.items() if not key.endswith((".reward_model", ".entailment"))}
 
 
 def _without_hub(name: str) -> str:
     """A system with the lab's encoder in the place of others, and without cross-encoders; references as they are."""
-    if name in REFERENCES:
-        return name
+    if is_reference(name):
+        first, chained, last = name.rpartition(">")
+        return f"{_without_hub(first)}>{last.strip()}" if chained else last.strip()
     steps = parse_system(full_name(name, ENCODER), known=TRAINERS).steps
     kept = [step for step in steps if step.name != "cross-encoder"]
     return ">".join("dense" if step.name in BI_ENCODERS else str(step) for step in kept)

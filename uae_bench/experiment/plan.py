@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Literal, TypeVar, cast
 
 from pydantic import BaseModel
 
 from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible, UsageError
-from uae_bench.experiment import judging, learning, retrieving
+from uae_bench.experiment import judging, learning, retrieving, sampling
 from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.judging import Judge, Testing
 from uae_bench.experiment.learning import Training
 from uae_bench.experiment.models import Models
-from uae_bench.experiment.retrieving import HardPool
+from uae_bench.experiment.retrieving import Ground, HardPool, read_utilities
 from uae_bench.experiment.setup import Setup, Terms
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.metrics import Measure
 from uae_bench.options import checked
-from uae_bench.references import REFERENCES
+from uae_bench.references import REFERENCES, ReferenceSystem
 from uae_bench.result import TEACHER, ModelRef
 from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.chain import Step as ChainStep
 from uae_bench.retrieval.chain import System, asks, parse_system
 from uae_bench.retrieval.component import Settings
 from uae_bench.retrieval.dense import DenseSettings
+from uae_bench.seper import SeperOptions, judge_of
 from uae_bench.store import Json
 from uae_bench.systems import TRAINERS
 
 Kind = Literal["system", "reference", "imported"]
+Shared = TypeVar("Shared")
 
 SEARCHED_BY = frozenset({"max_length", "index"})
 """Options of `dense` that trained systems share with the table's other encoders."""
@@ -49,7 +52,7 @@ NO_SEED = 0
 class Row:
     """One line of the table: a system with a seed, its run, and the step that evaluates it.
 
-    `latency` times it; a reference, or a row made elsewhere, has none.
+    `latency` times it; a reference, or a row made elsewhere, has none. `samples` is what `seper` ranks by.
     """
 
     system: str
@@ -61,6 +64,17 @@ class Row:
     train: Mapping[str, Step]
     judges: tuple[Judge, ...]
     settings: Mapping[str, Mapping[str, Json]]
+    models: Mapping[str, ModelRef]
+    samples: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a chain's row is made of: its steps, and what its record tells of them."""
+
+    retrieval: retrieving.Retrieval
+    trained: Mapping[str, Step]
+    options: Mapping[str, Mapping[str, Json]]
     models: Mapping[str, ModelRef]
 
 
@@ -75,7 +89,7 @@ class TaskPlan:
         self.imports = imports
         self.test = test
         self.training = training
-        self._shared: dict[tuple[object, ...], Step] = {}
+        self._shared: dict[tuple[object, ...], object] = {}
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -85,14 +99,17 @@ class TaskPlan:
             NotPossible: a system needs answers or evidence that its training task does not have.
         """
         self._require_held_out()
-        rows = [self._reference_row(name) for name in self.setup.references]
+        rows = [
+            self._reference_row(system, seed)
+            for system in self.setup.references
+            for seed in self._seeds(system.first.steps if system.first else ())
+        ]
         for imported in self.imports:
             self._require_own_name(imported.name)
             run = retrieving.import_step(self.test, imported, self.test_pools, self.setup.test.depth)
             rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
-            seeded = any(self._reads_seed(step.name) for step in system.steps)
-            rows += [self._system_row(system, seed) for seed in (self.setup.seeds if seeded else (NO_SEED,))]
+            rows += [self._system_row(system, seed) for seed in self._seeds(system.steps)]
         return tuple(rows)
 
     @cached_property
@@ -125,9 +142,9 @@ class TaskPlan:
     def _require_held_out(self) -> None:
         """Nothing where no held-out model is, under this name or another, one that scores, writes or teaches."""
         setup = self.setup
-        learners = {step.name for system in setup.systems for step in system.steps if step.name in TRAINERS}
+        learners = {step.name for system in setup.chains for step in system.steps if step.name in TRAINERS}
         read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
-        rank = [step.argument for system in setup.systems for step in system.steps if asks(step)]
+        rank = [step.argument for system in setup.chains for step in system.steps if asks(step)]
         own = {_weights(spec): spec for spec in (setup.scorer, setup.generator, *read, *rank) if spec}
         for spec in setup.held_out:
             taken = own.get(_weights(spec))
@@ -139,17 +156,26 @@ class TaskPlan:
                 )
 
     def _require_own_name(self, name: str) -> None:
-        taken = {*self.setup.references, *TRAINERS, *RETRIEVERS, *(system.name for system in self.setup.systems)}
+        rows = (system.name for system in (*self.setup.references, *self.setup.systems))
+        taken = {*REFERENCES, *TRAINERS, *RETRIEVERS, *rows}
         if not name.strip():
             raise UsageError(f"{name!r} cannot name an imported row: it says nothing", hint="give another --name")
         if name in taken:
             raise UsageError(f"{name!r} cannot name an imported row: a system is called so", hint="give another --name")
 
+    def _seeds(self, steps: Sequence[ChainStep]) -> tuple[int, ...]:
+        return self.setup.seeds if any(self._reads_seed(step.name) for step in steps) else (NO_SEED,)
+
     def _system_row(self, system: System, seed: int) -> Row:
+        found = self._found(system, seed)
+        run, latency = found.retrieval.run, found.retrieval.latency
+        return self._row(system.name, "system", seed, run, found.trained, found.options, found.models, latency)
+
+    def _found(self, system: System, seed: int) -> _Found:
         configs = {step.name: self._config(step.name, seed, self.setup.test) for step in system.steps}
         trained = {step.name: self._trained(step.name, seed) for step in system.steps if step.name in TRAINERS}
         depth = self.setup.test.depth
-        found = retrieving.retrieval_steps(self.test, system, self.test_pools, depth, configs, trained)
+        retrieval = retrieving.retrieval_steps(self.test, system, self.test_pools, depth, configs, trained)
         models = {
             str(step): ModelRef(spec=str(step), identity=dict(RETRIEVERS[step.name].identity(step.argument, config)))
             for step, config in ((step, configs[step.name]) for step in system.steps)
@@ -179,21 +205,55 @@ class TaskPlan:
                 "depth": learnt_from.depth,
                 "definition": learnt_from.definition,
             }
-        return self._row(system.name, "system", seed, found.run, trained, options, models, found.latency)
+        return self._share(("found", system.name, seed), _Found(retrieval, trained, options, models))
 
-    def _reference_row(self, name: str) -> Row:
-        needs_labels = REFERENCES[name].needs_utilities
-        if needs_labels and not self.test.task.has_answers:
-            raise NotPossible(
-                f"{name} orders passages by utility, and {self.test.task.name} has no answers",
-                hint="oracle-evidence needs none",
+    def _reference_row(self, system: ReferenceSystem, seed: int) -> Row:
+        found = self._found(system.first, seed) if system.first else None
+        first, trained = (found.retrieval.run, found.trained) if found else (None, {})
+        options, models = (dict(found.options), dict(found.models)) if found else ({}, {})
+        ground = self._ground(system, first)
+        samples = None
+        if system.reference.reads == "samples":
+            name, chosen, spec = system.reference.name, self._seper(), parse_lm(self.setup.generator)
+            assert ground is not None
+            samples = ground.step
+            options[name] = chosen.model_dump(mode="json")
+            models[f"answers for {name}"] = _model_ref(spec, self.test.models)
+            models[f"entailment for {name}"] = ModelRef(
+                spec=chosen.entailment, identity=dict(judge_of(chosen.entailment).identity)
             )
-        if needs_labels and self.setup.test.pool == "corpus":
-            raise NotPossible(f"{name} needs every passage of the pool labelled", hint="use --pool document or hard")
-        labels = self._pool_labels(parse_lm(self.setup.scorer)) if needs_labels else None
-        terms = self.setup.test
-        run = retrieving.reference_step(self.test, name, self.test_pools, terms.depth, labels, terms.definition)
-        return self._row(name, "reference", NO_SEED, run, {}, {}, {})
+        run = retrieving.reference_step(self.test, system, self.test_pools, self.setup.test.depth, ground, first)
+        row = self._row(system.name, "reference", seed, run, trained, options, models)
+        return replace(row, samples=samples)
+
+    def _ground(self, system: ReferenceSystem, first: Step | None) -> Ground | None:
+        """What a reference ranks by beside the evidence.
+
+        Raises:
+            NotPossible: a whole corpus would have to be labelled or answered from.
+        """
+        name, reads, terms = system.reference.name, system.reference.reads, self.setup.test
+        if reads == "evidence":
+            return None
+        if terms.pool == "corpus" and first is None:
+            verb = "labelled" if reads == "utilities" else "read"
+            chain = f", or put it last: bm25>{name}" if system.reference.reorders else ""
+            raise NotPossible(
+                f"{name} needs every passage of the pool {verb}", hint=f"use --pool document or hard{chain}"
+            )
+        if reads == "utilities":
+            labels, definition = self._pool_labels(parse_lm(self.setup.scorer)), terms.definition
+            return Ground("labels", labels, {"definition": definition}, partial(read_utilities, definition=definition))
+        options, source = self._seper(), first or self.test_pools
+        spec = parse_lm(self.setup.generator)
+        step = self._share(
+            ("samples", source),
+            sampling.seper_step(self.test, spec, options, source, terms.depth, ANSWER_TOKENS),
+        )
+        return Ground("samples", step, {"agreement": options.agreement}, partial(sampling.read_gains, options=options))
+
+    def _seper(self) -> SeperOptions:
+        return checked(SeperOptions, "seper", self.setup.test.settings.get("seper", {}))
 
     def _row(
         self,
@@ -330,9 +390,9 @@ class TaskPlan:
     def _reads_seed(self, name: str) -> bool:
         return name in TRAINERS or "seed" in _settings_of(name).model_fields
 
-    def _share(self, key: tuple[object, ...], step: Step) -> Step:
-        """The step that was first made under the key: rows share steps, and so the work behind them."""
-        return self._shared.setdefault(key, step)
+    def _share(self, key: tuple[object, ...], made: Shared) -> Shared:
+        """What was first made under the key: rows share steps, and so the work behind them."""
+        return cast("Shared", self._shared.setdefault(key, made))
 
 
 def _settings_of(name: str) -> type[Settings]:

@@ -34,6 +34,7 @@ from uae_bench.experiment.bench import (
 from uae_bench.experiment.host import processor
 from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.steps import Runner, Step
+from uae_bench.lm.spec import parse_lm
 from uae_bench.metrics import answer_kinds, latency_by_stage, throughput, usage
 from uae_bench.records import Asked, Comparison, Interval
 from uae_bench.result import (
@@ -158,6 +159,7 @@ def _steps_of(row: Row) -> dict[str, Step]:
     steps = {"run": row.run, "evaluate": row.evaluate} | {f"train {name}": step for name, step in row.train.items()}
     for role in ("labels", "states"):
         steps |= {f"{role} for {name}": step.needs[role] for name, step in row.train.items() if role in step.needs}
+    steps |= {"samples": row.samples} if row.samples else {}
     for judge in row.judges:
         steps |= {f"{judge.spec.text} {role}": step for role, step in judge.steps().items()}
     return steps
@@ -200,6 +202,9 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
     measures = json.loads((artifacts["evaluate"].folder / SUMMARY).read_text(encoding="utf-8"))
     documents = test.documents.values()
     pools = runner.make(plan.test_pools)
+    samples = [artifacts["samples"]] if row.samples else []
+    telling = (pools, *samples, artifacts["run"], artifacts["evaluate"])
+    asked = [judge.spec for judge in row.judges] + ([parse_lm(setup.generator)] if row.samples else [])
     return ResultRecord(
         uae_bench=uae_bench.__version__,
         task=task.name,
@@ -220,7 +225,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         effective_documents=effective_clusters(documents),
         settings=row.settings,
         models=row.models,
-        prompts={judge.spec.prompt.name: judge.spec.prompt.digest for judge in row.judges},
+        prompts={spec.prompt.name: spec.prompt.digest for spec in asked},
         measures=tuple(MeasureResult.model_validate(measure) for measure in measures),
         per_query=PerQuery(file=VALUES, digest=file_digest(artifacts["evaluate"].folder / VALUES)),
         groups=PerQuery(file=GROUPS, digest=hashlib.sha256(groups.encode()).hexdigest()),
@@ -231,7 +236,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         costs={role: cost for role, artifact in artifacts.items() if (cost := _cost(artifact))},
         notes=(
             *map(str, task.notes),
-            *(fact for artifact in (pools, artifacts["run"], artifacts["evaluate"]) for fact in _facts(artifact)),
+            *(fact for artifact in telling for fact in _facts(artifact)),
             *_chosen(plan, row),
             *(one for name in row.train for one in TRAINERS[name].remarks(artifacts[f"train {name}"].folder)),
         ),
@@ -252,13 +257,16 @@ def _chosen(plan: TaskPlan, row: Row) -> tuple[str, ...]:
 
 
 def _cost(artifact: Artifact) -> Cost | None:
-    """Calls and tokens of labels, states, generations, and rerankers that ask."""
+    """Calls and tokens of labels, states, samples, generations, and rerankers that ask."""
     if (artifact.folder / ASKED).is_file():
         return _asking_cost(runs.read_asked(artifact.folder / ASKED))
     if artifact.key.stage == "utility":
         counts = json.loads((artifact.folder / COUNTS).read_text())
         tokens, cut = counts["tokens"], counts["truncated_tokens"]
         return Cost(calls=counts["calls"], prompt_tokens=tokens, truncated_tokens=cut)
+    if artifact.key.stage == "seper":
+        counts = json.loads((artifact.folder / COUNTS).read_text())
+        return Cost(**{name: counts[name] for name in Cost.model_fields})
     if artifact.key.stage == "states":
         pairs, tokens = runs.count_states(artifact.folder / STATES)
         return Cost(calls=pairs, prompt_tokens=tokens)

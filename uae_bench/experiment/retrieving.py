@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.pipeline import Indexed, Pools
-from uae_bench.references import REFERENCES
+from uae_bench.references import Gains, ReferenceSystem, reordered
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import Step as ChainStep
 from uae_bench.retrieval.chain import System, asks, build_chain
@@ -179,21 +179,43 @@ def _asking_cost(bench: Bench, system: System, pools: Step, depth: int, configs:
     return Estimate(calls, round(tokens))
 
 
-def reference_step(bench: Bench, name: str, pools: Step, depth: int, labels: Step | None, definition: str) -> Step:
-    """Stage retrieve for a reference row: an ordering by evidence, or by the scorer's utilities (`labels`)."""
-    reference = REFERENCES[name]
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a reference ranks by, where that is an artifact: utilities or samples. `read` gives the gain per query and
+    passage; `config` is what it depends on.
+    """
+
+    role: str
+    step: Step
+    config: Mapping[str, Json]
+    read: Callable[[Artifact], Gains]
+
+
+def read_utilities(artifact: Artifact, definition: str) -> Gains:
+    """Utility per query and passage, from labels."""
+    return utilities(runs.read_utilities(artifact.folder / UTILITIES), definition)
+
+
+def reference_step(
+    bench: Bench, system: ReferenceSystem, pools: Step, depth: int, ground: Ground | None, first: Step | None
+) -> Step:
+    """Stage retrieve for a reference row: pools, or the run of what comes first, ordered by evidence or by `ground`."""
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
-        gains = utilities(runs.read_utilities(inputs["labels"].folder / UTILITIES), definition) if labels else {}
-        run = reference.rank(bench.view(read_pools(inputs["pools"])), bench.task.qrels, gains, depth)
+        gains = ground.read(inputs[ground.role]) if ground else {}
+        if first:
+            run = reordered(system.name, runs.read_run(inputs["first"].folder / RUN), gains, depth)
+        else:
+            run = system.reference.rank(bench.view(read_pools(inputs["pools"])), bench.task.qrels, gains, depth)
         runs.write_run(run, folder / RUN)
         return {}
 
-    config: dict[str, Json] = {"reference": name, "depth": depth, **bench.scope}
-    if labels:
-        config["definition"] = definition
-    needs = {"pools": pools, **({"labels": labels} if labels else {})}
-    return Step("retrieve", f"order {bench.label} by {name}", config, bench.facts, produce, needs)
+    config: dict[str, Json] = {"reference": system.name, "depth": depth, **bench.scope}
+    needs = {"first": first} if first else {"pools": pools}
+    if ground:
+        config |= ground.config
+        needs[ground.role] = ground.step
+    return Step("retrieve", f"order {bench.label} by {system.name}", config, bench.facts, produce, needs)
 
 
 def import_step(bench: Bench, imported: Imported, pools: Step, depth: int) -> Step:

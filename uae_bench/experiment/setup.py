@@ -10,7 +10,7 @@ from uae_bench.experiment.judging import JUDGED_NEEDS
 from uae_bench.experiment.learning import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
 from uae_bench.metrics.measure import Measure
-from uae_bench.references import REFERENCES, refuse_chained
+from uae_bench.references import ReferenceSystem, is_reference, parse_reference, refuse_chained
 from uae_bench.registry import nearest
 from uae_bench.retrieval.chain import System, asked_of, asks, parse_system
 from uae_bench.systems import TRAINERS
@@ -56,14 +56,20 @@ class Setup:
     baseline: str
     measures: tuple[Measure, ...]
     systems: tuple[System, ...]
-    references: tuple[str, ...]
+    references: tuple[ReferenceSystem, ...]
     seeds: tuple[int, ...]
+
+    @property
+    def chains(self) -> tuple[System, ...]:
+        """Every chain that runs: the systems, and what stands before a reference."""
+        return chains_of(self.systems, self.references)
 
     @property
     def judges(self) -> dict[str, str]:
         """The language models that a measure asks, scorer and generator first, and what each is to this task.
 
-        A scorer whose labels only teach is none of them: what is measured does not depend on it.
+        A scorer whose labels only teach, or a generator whose answers only rank, is none of them: what is measured
+        does not depend on it.
         """
         needs = {need for measure in self.measures for need in measure.needs}
         if not needs & JUDGED_NEEDS:
@@ -109,8 +115,11 @@ def resolve(
     if twice:
         raise UsageError(f"--retriever {twice[0]} is given twice", hint="dense alone means dense:ENCODER")
     names = names if baseline in names else [*names, baseline]
-    systems = tuple(parse_system(name, known=TRAINERS) for name in names if name not in REFERENCES)
-    references = tuple(name for name in names if name in REFERENCES)
+    systems = tuple(parse_system(name, known=TRAINERS) for name in names if not is_reference(name))
+    references = tuple(parse_reference(name, known=TRAINERS) for name in names if is_reference(name))
+    chains = chains_of(systems, references)
+    read_by_references = {each.reference.reads for each in references}
+    _require_references(references, task)
     measures = _measures(request, task)
     asked = by_component(request.settings)
     terms = _terms(card, asked)
@@ -121,18 +130,22 @@ def resolve(
         raise UsageError(what, hint="leave it out, or measure answers")
     context_size = request.context_size or card.context_size
     _refuse_beyond(own, measures, context_size)
-    learns = any(step.name in TRAINERS for system in systems for step in system.steps)
+    learns = any(step.name in TRAINERS for system in chains for step in system.steps)
     if request.train_task and not learns:
         raise UsageError(f"--train-task {request.train_task} changes nothing here: no row is trained", hint=TRAINED)
-    trainers = [TRAINERS[step.name] for system in systems for step in system.steps if step.name in TRAINERS]
+    trainers = [TRAINERS[step.name] for system in chains for step in system.steps if step.name in TRAINERS]
     _require_answers(trainers, training)
-    labels = "utilities" in needs or learns or any(REFERENCES[name].needs_utilities for name in references)
+    labels = "utilities" in needs or learns or "utilities" in read_by_references
     scorer = _named("scorer", request.scorer, (task, training), labels)
-    asking = [step for system in systems for step in system.steps if asks(step)]
-    writes = bool(needs & WRITTEN) or any(not step.argument for step in asking)
+    asking = [step for system in chains for step in system.steps if asks(step)]
+    writes = bool(needs & WRITTEN) or "samples" in read_by_references or any(not step.argument for step in asking)
     generator = _named("generator", request.generator, (task,), writes)
     systems = tuple(asked_of(system, generator) for system in systems)
-    asked_models = {step.argument for system in systems for step in system.steps if asks(step)}
+    references = tuple(
+        replace(system, first=asked_of(system.first, generator) if system.first else None) for system in references
+    )
+    chains = chains_of(systems, references)
+    asked_models = {step.argument for system in chains for step in system.steps if asks(step)}
     if request.held_out and task.has_answers and not needs & JUDGED_NEEDS:
         raise UsageError(
             f"--held-out {request.held_out[0]} changes nothing here: no measure asks a language model",
@@ -141,7 +154,8 @@ def resolve(
     learnt_from = own if training is task else _terms(training.card, asked)  # --pool and --depth are of the test
     pools = {own.pool, learnt_from.pool} if learns else {own.pool}
     read = {each.reads(each.configure(learnt_from.settings.get(each.name, {}))) for each in trainers}
-    used = settable(systems, pools, learns, {task.name, training.name, *others})
+    used = settable(chains, pools, learns, {task.name, training.name, *others})
+    used |= {each.reference.name for each in references if each.reference.options}
     used |= {"lm"} if scorer or generator or asking else set()
     used |= {"significance"} if imported or len(names) > 1 else set()
     _refuse_unused(asked, used)
@@ -166,6 +180,11 @@ def resolve(
         references=references,
         seeds=request.seeds,
     )
+
+
+def chains_of(systems: Iterable[System], references: Iterable[ReferenceSystem]) -> tuple[System, ...]:
+    """Systems, and what stands before references."""
+    return (*systems, *(each.first for each in references if each.first))
 
 
 def trains(request: Request, card: TaskCard) -> bool:
@@ -198,6 +217,16 @@ def _require_answers(trainers: Iterable[Trainer], training: Task) -> None:
             f"{name} learns from utilities, and the task {training.name} has no answers to make them from",
             hint="train on a task that has: --train-task qasper",
         )
+
+
+def _require_references(references: Iterable[ReferenceSystem], task: Task) -> None:
+    for system in references:
+        if system.reference.reads != "evidence" and not task.has_answers:
+            what = "utility" if system.reference.reads == "utilities" else "what the reference answers mean"
+            raise NotPossible(
+                f"{system.name} orders passages by {what}, and {task.name} has no answers",
+                hint="oracle-evidence needs none",
+            )
 
 
 def _require_queries(task: Task, split: str) -> None:

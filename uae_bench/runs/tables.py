@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from uae_bench.errors import BadInput
-from uae_bench.records import Asked, GenerationRecord, Likelihood, Ranking, Run, UtilityRow, Value
+from uae_bench.records import (
+    Asked,
+    EntailmentRow,
+    GenerationRecord,
+    Likelihood,
+    Ranking,
+    Run,
+    SampleRow,
+    UtilityRow,
+    Value,
+)
 from uae_bench.store import Json, canonical_json, digest_of, write_atomically
 
 if TYPE_CHECKING:
@@ -39,7 +49,23 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "closed_book_tokens": "int32",
         "answer_bytes": "int32",
     },
+    "samples": {
+        "query": "string",
+        "passage": "string?",
+        "text": "string",
+        "times": "int32",
+        "logprob": "double",
+        "tokens": "int32",
+    },
+    "entailments": {
+        "query": "string",
+        "text": "string",
+        "answer": "int32",
+        "entails": "double",
+        "entailed": "double",
+    },
 }
+"""Columns and their types; `?` marks one that may be null."""
 
 
 def write_run(run: Run, path: Path) -> None:
@@ -125,6 +151,44 @@ def read_utilities(path: Path) -> list[UtilityRow]:
         )
         for row in _read(path, "utilities")[0]
     ]
+
+
+def write_samples(rows: Iterable[SampleRow], path: Path) -> None:
+    """Write sampled answers as Parquet, in order of query, passage (none first) and text.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    ordered = sorted(rows, key=lambda row: (row.query, row.passage is not None, row.passage or "", row.text))
+    _write(path, "samples", [asdict(row) for row in ordered], {})
+
+
+def read_samples(path: Path) -> list[SampleRow]:
+    """The rows that `write_samples` wrote, in order of query, passage and text.
+
+    Raises:
+        BadInput: the file is missing, truncated, or holds no samples.
+    """
+    return [SampleRow(**row) for row in _read(path, "samples")[0]]
+
+
+def write_entailments(rows: Iterable[EntailmentRow], path: Path) -> None:
+    """Write judgements of entailment as Parquet, in order of query, text and answer.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    ordered = sorted(rows, key=lambda row: (row.query, row.text, row.answer))
+    _write(path, "entailments", [asdict(row) for row in ordered], {})
+
+
+def read_entailments(path: Path) -> list[EntailmentRow]:
+    """The rows that `write_entailments` wrote, in order of query, text and answer.
+
+    Raises:
+        BadInput: the file is missing, truncated, or holds no entailments.
+    """
+    return [EntailmentRow(**row) for row in _read(path, "entailments")[0]]
 
 
 def write_generations(generations: Iterable[GenerationRecord], path: Path) -> None:
@@ -221,7 +285,8 @@ def _schema(kind: str) -> pa.Schema:
         "list<string>": pa.list_(pa.string()),
         "list<double>": pa.list_(pa.float64()),
     }
-    return pa.schema([pa.field(name, types[of], nullable=False) for name, of in _COLUMNS[kind].items()])
+    fields = _COLUMNS[kind].items()
+    return pa.schema([pa.field(name, types[of.rstrip("?")], nullable=of.endswith("?")) for name, of in fields])
 
 
 def _write(path: Path, kind: str, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Json]) -> None:
