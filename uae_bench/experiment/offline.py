@@ -20,7 +20,8 @@ BI_ENCODERS = ("dense", "bge", "minilm")
 
 def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training: str) -> dict[str, Any]:
     """The request with the lab's models wherever others are named; its tasks and the one that is trained on by name."""
-    systems = [_without_hub(system.name) for system in (*setup.systems, *setup.references)]
+    names = [*(system.name for system in setup.systems), *(system.name for system in setup.references)]
+    systems = [_without_hub(name) for name in names]
     given = _given(asked)
     fields = given | {
         "retrievers": tuple(dict.fromkeys(map(_without_hub, asked.retrievers))),

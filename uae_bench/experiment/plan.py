@@ -156,8 +156,8 @@ class TaskPlan:
                 )
 
     def _require_own_name(self, name: str) -> None:
-        rows = (system.name for system in (*self.setup.references, *self.setup.systems))
-        taken = {*REFERENCES, *TRAINERS, *RETRIEVERS, *rows}
+        rows = {each.name for each in self.setup.references} | {system.name for system in self.setup.systems}
+        taken = {*REFERENCES, *TRAINERS, *RETRIEVERS} | rows
         if not name.strip():
             raise UsageError(f"{name!r} cannot name an imported row: it says nothing", hint="give another --name")
         if name in taken:
