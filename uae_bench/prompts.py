@@ -72,76 +72,99 @@ INSTRUCT = PromptTemplate(
 
 
 @dataclass(frozen=True, slots=True)
-class RankingTemplate:
-    """How a language model is asked to rank. Fields: `{count}` passages, `{number}`, `{text}`, `{query}`, `{answer}`.
+class RetrievalTemplate:
+    """How a language model is asked to help retrieval: to rank passages, to say what a passage is about, to expand a
+    query. Fields: `{count}` passages, `{number}`, `{text}`, `{query}`, `{answer}`.
 
-    `list_head`, each passage, then `list_question` (order all) or `choice_question` (name the best); `useful` asks of
-    one passage whether it helped to an answer; `query_head` and the passage stand before a query whose likelihood is
-    wanted. `stop` ends what is written.
+    Listed passages stand between `list_head` and `list_question` (order all) or `choice_question` (name the best);
+    `mark`, where there is one, stands before the end of each of their sentences, so that a model too small to count
+    can quote what it found and read the number behind it. `quoted` tokens are left for such a quotation. A passage
+    alone (`one`) stands before `useful_question` (did it help to an answer?) or `query_question` (which query?).
+    `stop` ends what is written.
     """
 
     name: str
     list_head: str
     passage: str
+    mark: str
     list_question: str
     choice_question: str
-    useful: str
-    query_head: str
+    one: str
+    useful_question: str
     query_question: str
+    expansion: str
+    quoted: int
     stop: tuple[str, ...]
 
     @property
     def digest(self) -> str:
         """sha256 over every piece."""
-        pieces = tuple(getattr(self, name) for name in self.__slots__ if name != "stop")
-        return hashlib.sha256("\x00".join((*pieces, *self.stop)).encode()).hexdigest()
+        pieces = (getattr(self, name) for name in self.__slots__ if name not in ("stop", "quoted"))
+        return hashlib.sha256("\x00".join((*pieces, str(self.quoted), *self.stop)).encode()).hexdigest()
 
     def ordering(self, query: str, texts: Sequence[str]) -> str:
         """The prompt after which the model writes `[2] > [1] > ...`, the best of the numbered texts first."""
-        return self._listed(query, texts) + self.list_question.replace("{query}", query)
+        return self._listed(query, texts) + _filled(self.list_question, {"{query}": query})
 
     def choosing(self, query: str, texts: Sequence[str]) -> str:
         """The prompt after which the model writes `[2]`, the number of the best of the texts."""
-        return self._listed(query, texts) + self.choice_question.replace("{query}", query)
+        return self._listed(query, texts) + _filled(self.choice_question, {"{query}": query})
 
     def using(self, query: str, answer: str, text: str) -> str:
         """The prompt after which the model writes Yes or No: did the text help to give the answer to the query?"""
-        return self._fill(self.useful, {"{text}": text, "{answer}": answer, "{query}": query})
+        return _filled(self.one + self.useful_question, {"{text}": text, "{answer}": answer, "{query}": query})
 
     def asking(self, text: str) -> str:
         """The prompt after which a query follows that the text answers."""
-        return self.query_head.replace("{text}", text) + self.query_question
+        return _filled(self.one + self.query_question, {"{text}": text})
+
+    def expanding(self, query: str) -> str:
+        """The prompt after which the model writes a passage that would answer the query."""
+        return _filled(self.expansion, {"{query}": query})
 
     def _listed(self, query: str, texts: Sequence[str]) -> str:
-        head = self._fill(self.list_head, {"{count}": str(len(texts)), "{query}": query})
-        rows = (self._fill(self.passage, {"{number}": str(n), "{text}": text}) for n, text in enumerate(texts, 1))
-        return head + "".join(rows)
+        if not texts:
+            return ""
+        head = _filled(self.list_head, {"{count}": str(len(texts)), "{query}": query})
+        rows = ({"{number}": str(n), "{text}": self._marked(text, n)} for n, text in enumerate(texts, 1))
+        return head + "".join(_filled(self.passage, row) for row in rows)
 
-    @staticmethod
-    def _fill(piece: str, values: Mapping[str, str]) -> str:
-        """All fields in one pass: what a text holds is never taken for a field."""
-        return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], piece)
+    def _marked(self, text: str, number: int) -> str:
+        mark = self.mark.replace("{number}", str(number))
+        if not mark:
+            return text
+        marked = re.sub(r"[.!?](?=\s|$)", lambda end: mark + end[0], text.rstrip())
+        return marked if marked[:-1].endswith(mark) else marked + mark
 
 
-RANKING: Mapping[str, RankingTemplate] = {
-    "plain": RankingTemplate(
+def _filled(piece: str, values: Mapping[str, str]) -> str:
+    """All fields in one pass: what a text holds is never taken for a field."""
+    return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], piece)
+
+
+RETRIEVAL: Mapping[str, RetrievalTemplate] = {
+    "plain": RetrievalTemplate(
         name="plain",
         list_head="",
-        passage="Passage [{number}]: {text}\n",
-        list_question="Question: {query}\nBest first:",
-        choice_question="Question: {query}\nBest passage:",
-        useful="Passage: {text}\nQuestion: {query}\nAnswer: {answer}\nDoes the passage give this answer?",
-        query_head="Passage: {text}\n",
+        passage="Passage: {text}\n",
+        mark=" [{number}]",
+        list_question="Question: {query}\nBest first, by their Answer:",
+        choice_question="Question: {query}\nThe best, by its Answer:",
+        one="Passage: {text}\n",
+        useful_question="Question: {query}\nAnswer: {answer}\nDoes the passage give this answer?",
         query_question="Question:",
+        expansion="Question: {query}\nPassage:",
+        quoted=48,
         stop=("\n",),
     ),
-    "instruct": RankingTemplate(
+    "instruct": RetrievalTemplate(
         name="instruct",
         list_head=(
             "Below stand {count} passages, each after its number in brackets. "
             "Judge how much each of them helps to answer this question: {query}\n\n"
         ),
         passage="[{number}] {text}\n\n",
+        mark="",
         list_question=(
             "Question: {query}\nPut all the passages in order, the most helpful first. Write nothing but their "
             "numbers, every number once, in this form: [2] > [1] > [3]"
@@ -149,13 +172,15 @@ RANKING: Mapping[str, RankingTemplate] = {
         choice_question=(
             "Question: {query}\nWhich passage helps most to answer it? Write nothing but its number, in this form: [2]"
         ),
-        useful=(
-            "Passage: {text}\n\nQuestion: {query}\nA possible answer: {answer}\n"
+        one="Passage: {text}\n\n",
+        useful_question=(
+            "Question: {query}\nA possible answer: {answer}\n"
             "Does the passage help to find or to check the answer to the question? Write Yes or No."
         ),
-        query_head="Passage: {text}\n\n",
         query_question="Write a question that this passage answers, and nothing else.",
+        expansion="Write a passage of 60 to 100 words that answers this question, and nothing else: {query}",
+        quoted=0,
         stop=(),
     ),
 }
-"""The ranking prompts that go with each answering template, by its name."""
+"""The retrieval prompts that go with each answering template, by its name."""

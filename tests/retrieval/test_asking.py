@@ -13,7 +13,7 @@ from tests.retrieval.scripted import listed, reranker
 from uae_bench.errors import BadInput, NotPossible, UsageError
 from uae_bench.lm.hf import HfModel
 from uae_bench.lm.server import ByteTokenizer
-from uae_bench.prompts import RANKING
+from uae_bench.prompts import RETRIEVAL
 from uae_bench.records import Run
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.asking import fit_evenly, level
@@ -72,7 +72,7 @@ def test_what_fits_fits_whatever_the_characters(texts: list[str], limit: int) ->
 
 
 def test_a_text_that_looks_like_a_field_stays_a_text() -> None:
-    for template in RANKING.values():
+    for template in RETRIEVAL.values():
         assert "{query} {number}" in template.ordering("q", ["a {query} {number} b"])
         assert "{answer}" in template.using("{answer}", "a", "{text}")
 
@@ -119,4 +119,4 @@ def test_alone_it_asks_the_generator_and_with_an_argument_that_model(name: str) 
 
 def test_the_identity_tells_the_prompts() -> None:
     component = RETRIEVERS["rankgpt"]
-    assert component.identity("lab:llama", component.config())["ranking prompts"] == RANKING["plain"].digest
+    assert component.identity("lab:llama", component.config())["retrieval prompts"] == RETRIEVAL["plain"].digest

@@ -78,7 +78,7 @@ def test_any_answer_gives_a_permutation(text: str, count: int) -> None:
 
 def by_worth(prompt: str) -> str:
     """What a model says that knows each passage's worth, the number in its text."""
-    shown = re.findall(r"\[(\d+)\]: worth (\d+)", prompt)
+    shown = [(number, worth) for worth, number in re.findall(r"worth (\d+) \[(\d+)\]", prompt)]
     return " > ".join(f"[{number}]" for number, worth in sorted(shown, key=lambda row: -int(row[1])))
 
 

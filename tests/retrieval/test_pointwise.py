@@ -11,7 +11,7 @@ from tests.experiment.parts import language_model
 from tests.retrieval.scripted import listed, places, reranker
 from uae_bench.lm.base import Pair, Sampling
 from uae_bench.lm.hf import HfModel
-from uae_bench.prompts import PLAIN, RANKING
+from uae_bench.prompts import PLAIN, RETRIEVAL
 from uae_bench.records import Passage
 from uae_bench.store import CallCache
 
@@ -41,7 +41,7 @@ def judging(query: str, text: str) -> str:
 def test_scores_are_the_models_own_likelihoods(name: str, model: HfModel) -> None:
     view, run = listed(TEXTS, QUESTIONS)
     reranked = reranker(name, model).rerank(view, run, depth=3)
-    template = RANKING["plain"]
+    template = RETRIEVAL["plain"]
     for query in ("q", "r"):
         question, expected = QUESTIONS[query], {}
         shown = [Passage("", text, "", "") for text in TEXTS[query]]
@@ -66,7 +66,7 @@ def test_calls_and_tokens_are_counted(name: str, calls: tuple[int, ...], model: 
     asked = {one.query: one for one in reranker(name, model).rerank(view, run, depth=3).asked}
     assert tuple(asked[query].calls for query in TEXTS) == calls
     if name == "upr":
-        pairs = [(RANKING["plain"].asking(text), f" {QUESTIONS['q']}") for text in TEXTS["q"]]
+        pairs = [(RETRIEVAL["plain"].asking(text), f" {QUESTIONS['q']}") for text in TEXTS["q"]]
         assert asked["q"].prompt_tokens == model.plan(pairs).tokens
 
 

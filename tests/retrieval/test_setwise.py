@@ -43,7 +43,7 @@ def test_a_heap_of_five_by_hand() -> None:
 
 
 def best(prompt: str) -> str:
-    shown = re.findall(r"\[(\d+)\]: worth (\d+)", prompt)
+    shown = [(number, worth) for worth, number in re.findall(r"worth (\d+) \[(\d+)\]", prompt)]
     return f" [{max(shown, key=lambda row: int(row[1]))[0]}]"
 
 

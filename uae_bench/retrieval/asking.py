@@ -15,7 +15,7 @@ from pydantic import Field
 from uae_bench.errors import NotPossible
 from uae_bench.lm.remembered import Forgetful, Remembered
 from uae_bench.lm.spec import LmSpec, parse_lm
-from uae_bench.prompts import RANKING, RankingTemplate, shown
+from uae_bench.prompts import RETRIEVAL, RetrievalTemplate, shown
 from uae_bench.records import Asked, Query, Ranking, RetrievalView, Run
 from uae_bench.retrieval.component import (
     Ability,
@@ -106,9 +106,9 @@ class AskingReranker(Reranker):
         return self._resources.models.get(self._spec)
 
     @property
-    def template(self) -> RankingTemplate:
+    def template(self) -> RetrievalTemplate:
         """The prompts that suit the model."""
-        return RANKING[self._spec.prompt.name]
+        return RETRIEVAL[self._spec.prompt.name]
 
     def forgetful(self) -> Self:
         """A copy that asks the model every time."""
@@ -272,4 +272,4 @@ def _build(
 def _identity(argument: str, settings: Settings) -> Mapping[str, str]:
     """The prompts; the model's own identity is a matter of how it is run."""
     template = parse_lm(argument).prompt
-    return {"prompt": template.digest, "ranking prompts": RANKING[template.name].digest}
+    return {"prompt": template.digest, "retrieval prompts": RETRIEVAL[template.name].digest}

@@ -28,7 +28,7 @@ from uae_bench.retrieval.asking import (
 
 Outcome = Literal["ok", "missing", "repetition", "wrong format", "nothing"]
 SPARE_TOKENS = 16
-"""Room beside the permutation itself: a word before it, an end token."""
+"""Room beside the permutation itself, and a quotation where the template asks for one: a word before, an end token."""
 
 
 class ListwiseSettings(WritingSettings):
@@ -135,8 +135,9 @@ class RankGpt(AskingReranker):
         """Greedy, with room for a permutation of `most` passages."""
         whole = " " + " > ".join(f"[{number}]" for number in range(1, most + 1))
         tokenizer = self.model.tokenizer
-        needed = count_tokens(tokenizer, "", whole) - count_tokens(tokenizer, "", "") + SPARE_TOKENS
-        return Sampling(self.settings.max_tokens or needed, stop=self.template.stop)
+        needed = count_tokens(tokenizer, "", whole) - count_tokens(tokenizer, "", "")
+        room = needed + self.template.quoted + SPARE_TOKENS
+        return Sampling(self.settings.max_tokens or room, stop=self.template.stop)
 
     def _slide(self, query: Query, texts: Sequence[str], sampling: Sampling, tally: Tally) -> Procedure:
         order = list(range(len(texts)))

@@ -70,7 +70,7 @@ class Setwise(AskingReranker):
     def scored(
         self, queries: Sequence[Query], lists: Mapping[str, Sequence[str]], tallies: Mapping[str, Tally]
     ) -> tuple[dict[str, list[float]], Mapping[str, float]]:
-        sampling = Sampling(self.settings.max_tokens or CHOICE_TOKENS, stop=self.template.stop)
+        sampling = Sampling(self.settings.max_tokens or CHOICE_TOKENS + self.template.quoted, stop=self.template.stop)
         procedures = {query.id: self._sort(query, lists[query.id], sampling, tallies[query.id]) for query in queries}
         return self.carry_out(procedures, sampling, tallies), {}
 
