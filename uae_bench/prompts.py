@@ -133,8 +133,12 @@ class RetrievalTemplate:
         mark = self.mark.replace("{number}", str(number))
         if not mark:
             return text
-        marked = re.sub(r"[.!?](?=\s|$)", lambda end: mark + end[0], text.rstrip())
+        marked = re.sub(SENTENCE_END, lambda end: mark + end[0], text.rstrip())
         return marked if marked[:-1].endswith(mark) else marked + mark
+
+
+SENTENCE_END = r"(?<!\.)[.!?](?=\s|$)"
+"""Where a sentence ends; three points, where words are left out, end none."""
 
 
 def _filled(piece: str, values: Mapping[str, str]) -> str:
