@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -57,6 +59,19 @@ def find_folder(name: str, revision: str, *, offline: str) -> Path:
         why = "folders have no revisions" if folder.is_dir() else "there is no such folder"
         raise ModelUnavailable(f"cannot load {name!r}: {why}", hint="check the path")
     return _snapshot(name, revision or None, offline)
+
+
+def folder_here(name: str) -> Path | None:
+    """The folder behind a name where it is on this machine already, else None; nobody is asked."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if name.startswith((".", "/", "~")):
+        return None
+    try:
+        return _kept(name, None)
+    except ModelUnavailable:
+        return None
 
 
 def model_folder(spec: str, *, offline: str) -> Path:
@@ -135,6 +150,25 @@ def read_json(path: Path) -> Mapping[str, object]:
     if not isinstance(content, dict):
         raise ModelUnavailable(f"{path} holds no JSON object", hint="copy the model's folder again")
     return content
+
+
+def parameters(weights: Iterable[Path]) -> Mapping[str, int]:
+    """Number of parameters in safetensors files, by type; only their headers are read.
+
+    Raises:
+        ModelUnavailable: a file is torn, or no safetensors.
+    """
+    counts: Counter[str] = Counter()
+    for path in weights:
+        try:
+            with path.open("rb") as stream:
+                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            for name, tensor in header.items():
+                if name != "__metadata__":
+                    counts[tensor["dtype"]] += math.prod(tensor["shape"])
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+            raise ModelUnavailable(f"{path} cannot be read: {error}", hint="copy the model's folder again") from error
+    return counts
 
 
 def _snapshot(name: str, revision: str | None, offline: str) -> Path:

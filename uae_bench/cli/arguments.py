@@ -140,14 +140,8 @@ def fields(
     """The fields of an experiment, under their names there; None where nothing is given."""
 
 
-def experiment(
+def resources(
     *,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="An experiment.toml: tasks, retrievers ... (docs/formats.md); options win."),
-    ] = None,
-    data: Data = None,
-    train_data: Annotated[Path | None, typer.Option(help="Likewise the files of --train-task.")] = None,
     store: StoreFolder = DEFAULT_STORE,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 ... or auto.")] = "auto",
     concurrency: Annotated[int, typer.Option("--lm-concurrency", min=1, help="Requests to a server at once.")] = 8,
@@ -166,12 +160,24 @@ def experiment(
         str | None, typer.Option(help="Price of a million tokens read and of a million written, e.g. 0.15,0.60.")
     ] = None,
     as_json: AsJson = False,
+) -> None:
+    """Where work is done and kept, with how much, and whether people or programs read what is said of it."""
+
+
+def experiment(
+    *,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="An experiment.toml: tasks, retrievers ... (docs/formats.md); options win."),
+    ] = None,
+    data: Data = None,
+    train_data: Annotated[Path | None, typer.Option(help="Likewise the files of --train-task.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result and errors.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also every stage that was found in the store.")
     ] = False,
 ) -> None:
-    """What is read beside the fields, where the work is done, and how much is said of it."""
+    """What is read beside the fields, and how much is said of the work."""
 
 
 def output(

@@ -55,7 +55,7 @@ def encoder_names() -> list[str]:
 
 def shown_names() -> list[str]:
     """Whatever `show` knows."""
-    return [*system_names(), *measure_names(), *task_names(), *SHARED]
+    return [*system_names(), *measure_names(), *task_names(), *model_specs(), *SHARED]
 
 
 def stage_names() -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from uae_bench.cli.arguments import DEFAULT_STORE, StoreFolder, experiment, fields, output, with_options
+from uae_bench.cli.arguments import DEFAULT_STORE, StoreFolder, experiment, fields, output, resources, with_options
 from uae_bench.cli.outcome import out
 from uae_bench.cli.run import print_run
 from uae_bench.cli.tables import counted
@@ -29,7 +29,7 @@ RowName = Annotated[str, typer.Option("--name", help="What the row shall be call
 
 
 @app.command(name="run", epilog=EXAMPLES)
-@with_options(fields, experiment, output)
+@with_options(fields, experiment, resources, output)
 def import_run(
     file: Annotated[Path, typer.Argument(help="A run in TREC format: query Q0 passage rank score tag.")],
     name: RowName,
@@ -42,7 +42,7 @@ def import_run(
 
 
 @app.command(name="embeddings", epilog=VECTOR_EXAMPLES)
-@with_options(fields, experiment, output)
+@with_options(fields, experiment, resources, output)
 def import_embeddings(
     queries: Annotated[Path, typer.Option(help="Query vectors: .npy, .npz, .safetensors or .parquet.")],
     passages: Annotated[Path, typer.Option(help="Passage vectors, likewise.")],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from uae_bench.cli.arguments import experiment, fields, fields_of, lm_resources, output, with_options
+from uae_bench.cli.arguments import experiment, fields, fields_of, lm_resources, output, resources, with_options
 from uae_bench.cli.outcome import err, out
 from uae_bench.cli.progress import TerminalProgress
 from uae_bench.errors import UsageError
@@ -38,7 +38,7 @@ uae-bench plan --retriever uae --task qasper
 """
 
 
-@with_options(fields, experiment, output)
+@with_options(fields, experiment, resources, output)
 def run(**given: Any) -> None:
     """Run systems on tasks: retrieve, label, train, generate, evaluate, compare.
 
@@ -47,7 +47,7 @@ def run(**given: Any) -> None:
     print_run(given)
 
 
-@with_options(fields, experiment)
+@with_options(fields, experiment, resources)
 def plan(**given: Any) -> None:
     """Say what `run` with the same arguments would do: what is stored, what is missing and why, and the cost.
 

@@ -46,6 +46,8 @@ uae-bench show bm25       options of a retriever
 uae-bench show qasper     a task's card
 
 uae-bench show nDCG       what a measure measures
+
+uae-bench show lab:lfm2   a language model: family, files, prompt, window
 """
 
 
@@ -58,6 +60,7 @@ class Kind(StrEnum):
     models = "models"
     encoders = "encoders"
     readers = "readers"
+    families = "families"
 
 
 def list_names(
@@ -78,12 +81,13 @@ def show(
     name: Annotated[
         str,
         typer.Argument(
-            help=f"A task, retriever, trainer, measure, or {', '.join(completion.SHARED)}.",
+            help=f"A task, retriever, trainer, measure, language model, or {', '.join(completion.SHARED)}.",
             autocompletion=completion.shown_names,
         ),
     ],
 ) -> None:
     """One thing by name: what it is, its options and their defaults."""
+    from uae_bench.lm import LMS
     from uae_bench.metrics import MEASURES
     from uae_bench.references import REFERENCES
     from uae_bench.retrieval import RETRIEVERS
@@ -102,6 +106,8 @@ def show(
         print_fields(out, {"reference": name, "what": reference.summary})
         if reference.options:
             _show_options(name, reference.options)
+    elif ":" in name and name.partition(":")[0] in LMS:
+        _show_model(name)
     elif _family(name) in MEASURES:
         _show_measure(MEASURES[_family(name)])
     elif name in card_names() or name.endswith(".toml"):
@@ -135,6 +141,13 @@ def _show_trainer(name: str) -> None:
     values = trainer.configure({}).model_dump()
     read = {option: values[option] for option in tomllib.loads(content) if option in values}
     print_fields(out, {_option(name, option, value): reasons.get(option, "") for option, value in read.items()})
+
+
+def _show_model(name: str) -> None:
+    from uae_bench.lm.spec import parse_lm
+
+    spec = parse_lm(name)
+    print_fields(out, {"language model": spec.text, **spec.told()})
 
 
 def _family(name: str) -> str:
@@ -226,6 +239,11 @@ def _listing(kind: Kind) -> tuple[str, tuple[str, ...], list[list[str]]]:
         rows += [[f"{name}:{form}", what] for name, (form, what) in FORMS.items()]
         rows += [[f"{name}:NAME", "by another package"] for name in LMS if not LMS.is_built_in(name)]
         return "language models", ("spec", "what it is"), rows
+    if kind is Kind.families:
+        from uae_bench.lm.families import families
+
+        table = [[one.name, one.maker, ", ".join(one.names), ", ".join(one.types)] for one in families().values()]
+        return "families of language models", ("name", "maker", "names that tell it", "model types"), table
     if kind is Kind.encoders:
         from uae_bench.encoder_source import PRESETS
 

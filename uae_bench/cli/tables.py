@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from uae_bench.doctor import Finding
     from uae_bench.experiment import PlannedStep, Results
     from uae_bench.records import Comparison
     from uae_bench.result import ResultRecord
@@ -22,7 +23,7 @@ SHOWN = ("Success@1", "ExpUtil@1", "uNDCG@10", "TokenF1", "Harm", "nDCG@10", "R@
 COLUMNS = 5
 """The terminal's table has so many measures, these first; the records have all."""
 
-TOLD = ("chosen on ", "dev did not improve", "drawn-splits")
+TOLD = ("chosen on ", "dev did not improve", "drawn-splits", "not shown to be held out", "the family of ")
 """Beginnings of the notes that are told beside a table too."""
 
 CORRECTIONS = {"holm": "Holm", "max-t": "max-T"}
@@ -216,6 +217,27 @@ def print_fields(console: Console, fields: Mapping[str, str]) -> None:
     table.add_column(no_wrap=True)
     for name, value in fields.items():
         table.add_row(names[name], Text(value))
+    console.print(table)
+
+
+VERDICT_STYLE = {"passed": "green", "failed": "bold red", "told": "dim"}
+
+
+def print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Each probe with what it measured, the most that is sound, and the verdict."""
+    table = Table(header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("probe", no_wrap=True)
+    table.add_column("measured", overflow="fold")
+    for name in ("value", "at most"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("unit", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    for one in findings:
+        measured = f"{one.measured} ({one.note})" if one.note else one.measured
+        value = "–" if one.value != one.value and one.limit is None else f"{one.value:.4g}"
+        limit = "" if one.limit is None else f"{one.limit:g}"
+        verdict = f"[{VERDICT_STYLE[one.verdict]}]{one.verdict}[/]"
+        table.add_row(escape(one.probe), escape(measured), value, limit, escape(one.unit), verdict)
     console.print(table)
 
 

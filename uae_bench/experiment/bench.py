@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
+from uae_bench.doctor import require_passed
 from uae_bench.experiment.models import Models, usable_device
 from uae_bench.lm.spec import LmSpec
 from uae_bench.pipeline import Indexed, Pools
+from uae_bench.progress import working
 from uae_bench.records import Query, RetrievalView
 from uae_bench.retrieval.component import LastMade, Resources
 from uae_bench.significance import clusters_of
 from uae_bench.store import CallCache, Json, digest_of
 from uae_bench.task.task import Task
+
+if TYPE_CHECKING:
+    from uae_bench.lm.base import LanguageModel
 
 RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors"
 GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
@@ -69,6 +75,24 @@ class Bench:
     def identity(self, spec: LmSpec) -> Mapping[str, str]:
         """What a language model's output depends on here."""
         return self.models.identity(spec)
+
+    def scorer(self, spec: LmSpec) -> LanguageModel:
+        """A language model that labels, known to be sound: it is probed once, which the store remembers.
+
+        Raises:
+            CheckFailed: a probe failed; nothing is labelled with such a model.
+        """
+        from uae_bench.doctor.language_model import VERSION, noise, probe_scoring
+
+        model, identity = self.models.get(spec), self.identity(spec)
+        host = self.models.runs_on() if "weights" in identity else {}
+        digest = digest_of({"ask": "probes", "version": VERSION, "model": dict(identity), "host": dict(host)})
+        if self.calls.get(digest) is None:
+            with working(self.resources.progress, f"probe {spec.text}"):
+                findings = probe_scoring(model, noise(identity))
+            require_passed(findings, spec.text, f"it cannot label; uae-bench doctor --lm {spec.text} shows every probe")
+            self.calls.put(digest, digest_of(dict(identity)), [dict(finding.to_json()) for finding in findings])
+        return model
 
     @cached_property
     def passage_length(self) -> float:

@@ -56,7 +56,7 @@ def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without:
         known = [row for role in without for row in runs.read_utilities(inputs[role].folder / UTILITIES)]
         candidates = _candidates(bench, [inputs[role] for role in sources], {(row.query, row.passage) for row in known})
         labelled = pipeline.label(
-            bench.models.get(spec),
+            bench.scorer(spec),
             bench.task,
             candidates,
             template=spec.prompt,

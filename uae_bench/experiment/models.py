@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,11 @@ class Models:
         window = {} if self._precision.window is None else {"window": str(self._precision.window)}
         return {**spec.identity(self._precision.dtype), **window}
 
+    def runs_on(self) -> Mapping[str, str]:
+        """The device and the libraries that compute what a model whose weights are here says."""
+        libraries = {name: _version(name) for name in ("torch", "transformers", "vllm")}
+        return {"device": usable_device(self._resources.device), **libraries}
+
     def close(self) -> None:
         """Free whatever is open."""
         self._open = None
@@ -72,6 +78,13 @@ class Models:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
 
 
 def require_device(name: str) -> None:

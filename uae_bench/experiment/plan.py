@@ -16,11 +16,11 @@ from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.judging import Judge, Testing
 from uae_bench.experiment.learning import Training
-from uae_bench.experiment.models import Models
 from uae_bench.experiment.retrieving import Ground, HardPool, read_utilities
 from uae_bench.experiment.setup import Setup, Terms
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
+from uae_bench.lm.families import UNKNOWN
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.metrics import Measure
 from uae_bench.options import checked
@@ -146,6 +146,7 @@ class TaskPlan:
         read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
         rank = [step.argument for system in setup.chains for step in system.steps if asks(step)]
         own = {_weights(spec): spec for spec in (setup.scorer, setup.generator, *read, *rank) if spec}
+        teachers = {self._family(spec): spec for spec in (*read, setup.scorer) if spec}
         for spec in setup.held_out:
             taken = own.get(_weights(spec))
             if taken is not None:
@@ -154,6 +155,33 @@ class TaskPlan:
                     f"--held-out {spec} is not held out: {what} scores, writes, ranks or teaches",
                     hint="hold out another model",
                 )
+        kin = {spec: self._family(spec) for spec in setup.held_out if self._family(spec) in teachers}
+        for spec, family in kin.items():
+            if family != UNKNOWN:
+                others = [f"--held-out {other}" for other in setup.held_out if kin.get(other, UNKNOWN) == UNKNOWN]
+                raise UsageError(
+                    f"--held-out {spec} is not held out: of the family {family}, like {teachers[family]}, which scores "
+                    "or teaches",
+                    hint=f"hold out models of other families: {' '.join(others) or '--held-out none'}",
+                )
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What of the families of models has to be said beside the results."""
+        setup = self.setup
+        said = [
+            f"the family of {spec} is {family} by the user's word; its name and files tell {known}"
+            for spec, family in setup.families.items()
+            if (known := parse_lm(spec).family()) != family
+        ]
+        teacher = setup.scorer if setup.scorer and self._family(setup.scorer) == UNKNOWN else ""
+        unknown = [spec for spec in setup.held_out if teacher or self._family(spec) == UNKNOWN]
+        told = "not shown to be held out: {}; the family of {} is unknown"
+        return (*said, *(told.format(spec, teacher or spec) for spec in unknown))
+
+    def _family(self, spec: str) -> str:
+        """By the user's word, else by what is known of the model."""
+        return self.setup.families.get(spec) or parse_lm(spec).family()
 
     def _require_own_name(self, name: str) -> None:
         rows = {each.name for each in self.setup.references} | {system.name for system in self.setup.systems}
@@ -182,17 +210,13 @@ class TaskPlan:
             if step.name not in TRAINERS and not asks(step)
         }
         models |= {
-            f"asked by {step.name}": _model_ref(parse_lm(step.argument), self.test.models)
-            for step in system.steps
-            if asks(step)
+            f"asked by {step.name}": self._model_ref(parse_lm(step.argument)) for step in system.steps if asks(step)
         }
         identities = {name: TRAINERS[name].identity(self._options(name)) for name in trained}
         models |= {f"read by {name}": ModelRef(spec=name, identity=dict(of)) for name, of in identities.items() if of}
         readers = {name: TRAINERS[name].reads(self._options(name)) for name in trained}
         models |= {
-            f"states for {name}": _model_ref(parse_lm(reader), self.test.models)
-            for name, reader in readers.items()
-            if reader
+            f"states for {name}": self._model_ref(parse_lm(reader)) for name, reader in readers.items() if reader
         }
         options: dict[str, Mapping[str, Json]] = {name: config.model_dump() for name, config in configs.items()}
         options |= {name: self._options(name).model_dump(mode="json") for name in trained}
@@ -218,7 +242,7 @@ class TaskPlan:
             assert ground is not None
             samples = ground.step
             options[name] = chosen.model_dump(mode="json")
-            models[f"answers for {name}"] = _model_ref(spec, self.test.models)
+            models[f"answers for {name}"] = self._model_ref(spec)
             models[f"entailment for {name}"] = ModelRef(
                 spec=chosen.entailment, identity=dict(judge_of(chosen.entailment).identity)
             )
@@ -274,11 +298,10 @@ class TaskPlan:
         refs = dict(models)
         if trained:
             refs["encoder"] = ModelRef(spec=self.setup.encoder, identity=dict(encoder_identity(self.setup.encoder)))
-        held = self.test.models
-        refs |= {role: _model_ref(judge.spec, held) for role, judge in zip(roles.values(), judges, strict=True)}
+        refs |= {role: self._model_ref(judge.spec) for role, judge in zip(roles.values(), judges, strict=True)}
         measured = any("scorer" in role.split(" and ") for role in roles.values())
         if not measured and any("labels" in step.needs for step in trained.values()):
-            refs[TEACHER] = _model_ref(parse_lm(self.setup.scorer), held)
+            refs[TEACHER] = self._model_ref(parse_lm(self.setup.scorer))
         return Row(name, kind, seed, run, latency, evaluate, trained, judges, options, refs)
 
     def _judge(self, spec: LmSpec, run: Step) -> Judge:
@@ -387,6 +410,9 @@ class TaskPlan:
             raise UsageError(f"{name}.seed would give every seed the same row", hint="use --seeds 0,1,2")
         return checked(model, name, {**seeded, **given})
 
+    def _model_ref(self, spec: LmSpec) -> ModelRef:
+        return ModelRef(spec=spec.text, identity=dict(self.test.identity(spec)), family=self._family(spec.text))
+
     def _reads_seed(self, name: str) -> bool:
         return name in TRAINERS or "seed" in _settings_of(name).model_fields
 
@@ -401,7 +427,3 @@ def _settings_of(name: str) -> type[Settings]:
 
 def _weights(spec: str) -> str:
     return parse_lm(spec).identity().get("weights", spec)
-
-
-def _model_ref(spec: LmSpec, models: Models) -> ModelRef:
-    return ModelRef(spec=spec.text, identity=dict(models.identity(spec)), family=spec.family())

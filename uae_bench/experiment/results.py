@@ -237,6 +237,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         notes=(
             *map(str, task.notes),
             *(fact for artifact in telling for fact in _facts(artifact)),
+            *plan.remarks,
             *_chosen(plan, row),
             *(one for name in row.train for one in TRAINERS[name].remarks(artifacts[f"train {name}"].folder)),
         ),

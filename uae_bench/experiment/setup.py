@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment.judging import JUDGED_NEEDS
 from uae_bench.experiment.learning import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
+from uae_bench.lm.families import UNKNOWN
 from uae_bench.metrics.measure import Measure
 from uae_bench.references import ReferenceSystem, is_reference, parse_reference, refuse_chained
 from uae_bench.registry import nearest
@@ -58,6 +59,8 @@ class Setup:
     systems: tuple[System, ...]
     references: tuple[ReferenceSystem, ...]
     seeds: tuple[int, ...]
+    families: Mapping[str, str] = field(default_factory=dict)
+    """The families of language models by the user's word: `--set family.SPEC=NAME`."""
 
     @property
     def chains(self) -> tuple[System, ...]:
@@ -158,7 +161,9 @@ def resolve(
     used |= {each.reference.name for each in references if each.reference.options}
     used |= {"lm"} if scorer or generator or asking else set()
     used |= {"significance"} if imported or len(names) > 1 else set()
-    _refuse_unused(asked, used)
+    held_out = _held_out(request, task, {scorer, generator, *read, *asked_models}, judged=bool(needs & JUDGED_NEEDS))
+    named_models = {spec for spec in (scorer, generator, *read, *asked_models, *held_out) if spec}
+    _refuse_unused(asked, used | ({"family"} if named_models else set()))
     named = (*request.retrievers, request.baseline or card.baseline)
     encodes = reads_encoder(named, pools, measures, learns=learns)
     if request.encoder and not encodes:
@@ -173,12 +178,13 @@ def resolve(
         encoder=encoder if encodes else "",
         scorer=scorer,
         generator=generator,
-        held_out=_held_out(request, task, {scorer, generator, *read, *asked_models}, judged=bool(needs & JUDGED_NEEDS)),
+        held_out=held_out,
         baseline=baseline,
         measures=measures,
         systems=systems,
         references=references,
         seeds=request.seeds,
+        families=_families(terms.settings.get("family", {}), asked.get("family", {}), named_models),
     )
 
 
@@ -301,6 +307,18 @@ def _held_out(request: Request, task: Task, own: Container[str], *, judged: bool
             hint="leave it out",
         )
     return request.held_out
+
+
+def _families(said: Mapping[str, Setting], typed: Container[str], named: Collection[str]) -> dict[str, str]:
+    """What is said of the families of the models that are named; what a card says of others is no matter."""
+    for spec, family in said.items():
+        if spec in typed and spec not in named:
+            raise UsageError(
+                f"--set family.{spec} changes nothing here: no such model judges", hint=nearest(spec, named)
+            )
+        if not str(family).strip() or family == UNKNOWN:
+            raise UsageError(f"--set family.{spec}={family} names no family", hint="uae-bench list families")
+    return {spec: str(family) for spec, family in said.items() if spec in named}
 
 
 def settable(systems: Iterable[System], pools: Container[str], learns: bool, tasks: Iterable[str]) -> set[str]:

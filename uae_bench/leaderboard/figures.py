@@ -10,6 +10,7 @@ from uae_bench.leaderboard.markdown import BREAK, folded, plain, table
 from uae_bench.leaderboard.measure import held_out_family
 from uae_bench.leaderboard.section import Figure, Finding, Row, Section
 from uae_bench.leaderboard.shelf import judge
+from uae_bench.lm.families import UNKNOWN
 from uae_bench.records import Comparison
 from uae_bench.result import TEACHER, ModelRef
 from uae_bench.significance import Standing
@@ -184,9 +185,13 @@ def _answering(section: Section) -> list[str]:
 def _family(section: Section, spec: str) -> list[str]:
     """Whether a held-out model really is one: nothing of the teacher's family counts."""
     teacher, family = _teacher(section), held_out_family(section.record, spec)
-    if teacher is not None and family and family == teacher.family:
+    told = {"", UNKNOWN}
+    if family in told or (teacher is not None and teacher.family in told):
+        whose = "its" if family in told or teacher is None else f"the teacher {plain(teacher.spec)}'s"
+        return [f"**Not shown to be held out**: {whose} family is unknown; no row was trained on its labels.", ""]
+    if teacher is not None and family == teacher.family:
         return [f"**Not held out**: of the family {plain(family)}, like the teacher {plain(teacher.spec)}.", ""]
-    return [f"Family {plain(family or 'unknown')}; no row was trained on its labels.", ""]
+    return [f"Family {plain(family)}; no row was trained on its labels.", ""]
 
 
 def _teacher(section: Section) -> ModelRef | None:

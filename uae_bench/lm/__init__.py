@@ -13,7 +13,7 @@ LMS: Registry[Backend] = Registry(
     "lm",
     {
         "hf": "uae_bench.lm.local:HF",
-        "lab": "uae_bench.lm.local:LAB",
+        "lab": "uae_bench.lm.local:OF_THE_LAB",
         "openai": "uae_bench.lm.server:OPENAI",
         "vllm": "uae_bench.lm.local:VLLM",
     },

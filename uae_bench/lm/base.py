@@ -107,6 +107,11 @@ def opened_once(texts: list[list[int]], begin: int | None) -> list[list[int]]:
 class Tokenizer(Protocol):
     """Text to ids as the model expects them."""
 
+    @property
+    def begin(self) -> int | None:
+        """The begin token that plain texts are opened with; None where the model uses none."""
+        ...
+
     def frame(self, prompt: str, continuation: str) -> Pair:
         """The two texts as the model reads them: inside its chat template, where it has one."""
         ...

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from uae_bench.errors import BadInput, ModelUnavailable
-from uae_bench.lm.families import family_of
+from uae_bench.lm.families import LAB, Descent, descent_of
 from uae_bench.lm.resources import LmResources
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
-from uae_bench.weights import find_folder, identify, read_json, tokenizer_files
+from uae_bench.weights import find_folder, identify, parameters, read_json, tokenizer_files
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
@@ -38,6 +38,8 @@ class Backend(Protocol):
 
     def family(self, name: str, revision: str) -> str: ...
 
+    def describe(self, name: str, revision: str) -> Mapping[str, str]: ...
+
     def open(
         self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None
     ) -> AbstractContextManager[LanguageModel]: ...
@@ -45,10 +47,10 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalBackend:
-    """`find` gives the folder behind a name and revision, `lineage` its family by name and folder."""
+    """`find` gives the folder behind a name and revision, `descent` its family by name and folder."""
 
     find: Callable[[str, str], Path]
-    lineage: Callable[[str, Path], str]
+    descent: Callable[[str, Path], Descent]
     shows_states: bool = True
 
     def scores(self, name: str, revision: str) -> bool:
@@ -70,7 +72,19 @@ class LocalBackend:
         return {**parts, "revision": commit} if commit else parts
 
     def family(self, name: str, revision: str) -> str:
-        return self.lineage(name, self._folder(name, revision))
+        return self.descent(name, self._folder(name, revision)).family
+
+    def describe(self, name: str, revision: str) -> Mapping[str, str]:
+        folder = self._folder(name, revision)
+        weights = sorted(folder.glob("*.safetensors"))
+        size = sum(path.stat().st_size for path in weights)
+        return {
+            "known by": self.descent(name, folder).why,
+            "folder": str(folder),
+            "size": f"{size / 2**20:,.1f} MiB in {len(weights)} {'file' if len(weights) == 1 else 'files'}",
+            "parameters": ", ".join(f"{count:,} {dtype}" for dtype, count in parameters(weights).items()),
+            "architecture": str(read_json(folder / "config.json").get("model_type") or "not said"),
+        }
 
     def open(
         self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None
@@ -125,8 +139,8 @@ def _lab_folder(name: str, revision: str) -> Path:
     return folder
 
 
-def _lab_family(name: str, folder: Path) -> str:
-    return f"lab-{name}"  # each was trained from scratch: a lineage of its own
+def _lab_descent(name: str, folder: Path) -> Descent:
+    return Descent(LAB + name, f"lab:{name}")
 
 
 def _served_folder(name: str, revision: str) -> Path:
@@ -134,11 +148,11 @@ def _served_folder(name: str, revision: str) -> Path:
     return _lab_folder(family, revision) if backend == "lab" else _hub_or_folder(name, revision)
 
 
-def _served_family(name: str, folder: Path) -> str:
+def _served_descent(name: str, folder: Path) -> Descent:
     backend, _, family = name.partition(":")
-    return _lab_family(family, folder) if backend == "lab" else family_of(name, folder)
+    return _lab_descent(family, folder) if backend == "lab" else descent_of(name, folder)
 
 
-HF = LocalBackend(_hub_or_folder, family_of)
-LAB = LocalBackend(_lab_folder, _lab_family)
-VLLM = VllmBackend(_served_folder, _served_family)
+HF = LocalBackend(_hub_or_folder, descent_of)
+OF_THE_LAB = LocalBackend(_lab_folder, _lab_descent)
+VLLM = VllmBackend(_served_folder, _served_descent)

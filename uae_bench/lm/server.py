@@ -7,16 +7,18 @@ boundary rule. Any other can only write, and is asked in chat turns.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
 from uae_bench.lm.base import MARK, Generated, Pair, Sampling, Tokens, chance_seed, cut_at_stop, in_turn, opened_once
-from uae_bench.lm.families import UNKNOWN, by_name
+from uae_bench.lm.families import LAB, Descent, by_name, called
 from uae_bench.lm.planned import PlannedModel
 from uae_bench.lm.resources import LmResources
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
@@ -62,18 +64,42 @@ class Connection:
         )
 
     @cached_property
+    def cards(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the server says of each of its models.
+
+        Raises:
+            ModelUnavailable: it does not answer, or refuses the key.
+        """
+        with self._explained():
+            models = self.client.with_options(timeout=PROBE_SECONDS).models.list()
+            return {model.id: model.model_dump() for model in models}
+
+    @property
     def card(self) -> Mapping[str, Any]:
         """What the server says of the model.
 
         Raises:
             ModelUnavailable: it does not answer, refuses the key, or serves no such model.
         """
-        with self._explained():
-            models = {model.id: model for model in self.client.with_options(timeout=PROBE_SECONDS).models.list()}
-        if self.model not in models:
-            known = ", ".join(sorted(models)[:5]) or "none"
+        if self.model not in self.cards:
+            known = ", ".join(sorted(self.cards)[:5]) or "none"
             raise ModelUnavailable(f"{self.url} serves no model {self.model!r}", hint=f"it serves {known}")
-        return models[self.model].model_dump()
+        return self.cards[self.model]
+
+    @property
+    def descent(self) -> Descent:
+        """The model's family by what the server says: of an adapter by its base (`parent`), else by what is served
+        under the name (`root`), else by the name itself.
+        """
+        card = self.card
+        parent = str(card.get("parent") or "")
+        base = self.cards.get(parent, {"root": parent})
+        for source in (str(base.get("root") or parent) if parent else "", str(card.get("root") or ""), self.model):
+            lab = re.search(r"uae_bench/lab/weights/(\w+)/?$", source)
+            found = Descent(LAB + lab[1], f"lab:{lab[1]}") if lab else by_name(called(source, Path(source)))
+            if found.known or parent:
+                return Descent(found.family, f"{found.why}, by the server's word")
+        return found
 
     @cached_property
     def version(self) -> str:
@@ -216,10 +242,8 @@ class ServerTokenizer:
         return before, after
 
     @cached_property
-    def _begin(self) -> int | None:
+    def begin(self) -> int | None:
         """The begin token, if the server opens plain texts with it."""
-        if self._turn is not None:
-            return None
         opened = self.connection.asked("/tokenize", {"model": self.connection.model, "prompt": "a"})["tokens"]
         return int(opened[0]) if opened != self.connection.ids("a") else None
 
@@ -229,7 +253,7 @@ class ServerTokenizer:
     def encode(self, framed: Sequence[str]) -> list[list[int]]:
         new = [text for text in dict.fromkeys(framed) if text not in self._known]
         self._known.update(zip(new, self.connection.together(self.connection.ids, new), strict=True))
-        return opened_once([self._known[text] for text in framed], self._begin)
+        return opened_once([self._known[text] for text in framed], None if self._turn else self.begin)
 
     def starts(self, text: str) -> list[int]:
         """By the length of the text that stands before each token."""
@@ -245,6 +269,8 @@ class ServerTokenizer:
 
 class ByteTokenizer:
     """Where a server does not tokenise: no more tokens than UTF-8 bytes, so that what is counted to fit does fit."""
+
+    begin: int | None = None
 
     def frame(self, prompt: str, continuation: str) -> Pair:
         return prompt, continuation
@@ -367,9 +393,15 @@ class OpenAiBackend:
         return {**told, "max_model_len": window, "verified": "no: a server's own word"}
 
     def family(self, name: str, revision: str) -> str:
-        root = str(self._connection(name, revision).card.get("root") or "")
-        found = by_name(root.rstrip("/").rpartition("/")[2])
-        return found if found != UNKNOWN else by_name(name.rpartition("/")[2])
+        return self._connection(name, revision).descent.family
+
+    def describe(self, name: str, revision: str) -> Mapping[str, str]:
+        connection = self._connection(name, revision)
+        return {
+            "known by": connection.descent.why,
+            "serves": str(connection.card.get("root") or "not said"),
+            "turns text into tokens": "yes" if connection.tokenises else "no: it is asked in chat turns",
+        }
 
     def scores(self, name: str, revision: str) -> bool:
         """Whether likelihoods can be had of it; asks the server."""

@@ -11,11 +11,14 @@ from uae_bench.errors import BadInput
 from uae_bench.lm import LMS
 from uae_bench.lm.resources import USUAL, LmResources
 from uae_bench.prompts import PromptTemplate
+from uae_bench.records import Passage
 from uae_bench.weights import name_and_revision
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
     from uae_bench.lm.local import Dtype
+
+_SHOWN = Passage("", "PASSAGE", "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,25 @@ class LmSpec:
             ModelUnavailable: the model's files are not here and cannot be fetched.
         """
         return LMS[self.backend].family(self.name, self.revision)
+
+    def told(self, dtype: Dtype = "float32", window: int | None = None) -> Mapping[str, str]:
+        """All that can be said of it before a weight is read, by name.
+
+        Raises:
+            ModelUnavailable: the model's files are not here and cannot be fetched, its server cannot be reached, or
+                what would run it is not installed.
+        """
+        backend = LMS[self.backend]
+        with self.open(dtype=dtype, window=window) as model:
+            longest = f"{model.window:,} tokens"
+        return {
+            "family": self.family(),
+            **backend.describe(self.name, self.revision),
+            "window": longest,
+            "prompt": f"{self.prompt.name}: {self.prompt.answering('QUERY', [_SHOWN])!r}",
+            "gives": ", ".join(["texts", *["likelihoods"] * self.scores, *["states"] * self.shows_states]),
+            **self.identity(dtype),
+        }
 
     def open(
         self, resources: LmResources = USUAL, dtype: Dtype = "float32", window: int | None = None

@@ -19,7 +19,7 @@ class HfTokenizer:
     def __init__(self, tokenizer: Any) -> None:
         self.inner = tokenizer
         self._turn = _turn(tokenizer) if tokenizer.chat_template else None
-        self._begin = None if self._turn else _begin(tokenizer)
+        self.begin = _begin(tokenizer)
 
     @classmethod
     def load(cls, folder: Path) -> HfTokenizer:
@@ -49,7 +49,7 @@ class HfTokenizer:
         if not framed:
             return []
         ids: list[list[int]] = self.inner(list(framed), add_special_tokens=False, verbose=False).input_ids
-        return opened_once(ids, self._begin)
+        return opened_once(ids, None if self._turn else self.begin)
 
     def starts(self, text: str) -> list[int]:
         """The character at which each token of a plain text starts."""
