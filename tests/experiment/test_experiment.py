@@ -595,6 +595,44 @@ def test_a_model_that_scores_writes_or_teaches_is_not_held_out(tmp_path: Path) -
         parts.prepare(card, tmp_path / "store", scorer="lab:neox", held_out=("lab:neox",))
 
 
+def kin(place: Path, name: str) -> str:
+    """The tiny language model under another name and with other weights: its last byte differs."""
+    copied = shutil.copytree(parts.language_model(), place / name)
+    weights = copied / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= len(name)
+    weights.write_bytes(content)
+    return f"hf:{copied}"
+
+
+def test_a_held_out_model_is_of_another_family(tmp_path: Path) -> None:
+    scorer, other = kin(tmp_path, "Llama-3-8B"), kin(tmp_path, "Mistral-7B-v0.1")
+    card = parts.write_task(tmp_path, models=True, scorer=scorer, generator=scorer)
+    vicuna = kin(tmp_path, "vicuna-7b")
+    with pytest.raises(UsageError, match=r"is not held out: of the family llama, like .*Llama-3-8B") as caught:
+        parts.prepare(card, tmp_path / "store", held_out=(vicuna, other))
+    assert caught.value.hint == f"hold out models of other families: --held-out {other}"
+
+
+def test_a_family_that_nobody_knows_is_said_and_the_user_may_tell_it(tmp_path: Path) -> None:
+    scorer, nameless = kin(tmp_path, "Llama-3-8B"), kin(tmp_path, "checkpoint-300")
+    card = parts.write_task(tmp_path, models=True, scorer=scorer, generator=scorer, measures=["ExpUtil@1"])
+    (plan,) = parts.prepare(card, tmp_path / "store", held_out=(nameless,)).plans
+    assert plan.remarks == (f"not shown to be held out: {nameless}; the family of {nameless} is unknown",)
+    told = {f"family.{nameless}": "mistral"}
+    (plan,) = parts.prepare(card, tmp_path / "store", held_out=(nameless,), settings=told).plans
+    said = f"the family of {nameless} is mistral by the user's word; its name and files tell unknown"
+    assert plan.remarks == (said,)
+    assert {ref.family for ref in plan.rows[0].models.values() if ref.spec == nameless} == {"mistral"}
+    with pytest.raises(UsageError, match="of the family llama"):
+        parts.prepare(card, tmp_path / "store", held_out=(nameless,), settings={f"family.{nameless}": "llama"})
+    with pytest.raises(UsageError, match="changes nothing here"):
+        parts.prepare(card, tmp_path / "store", held_out=(), settings=told)
+    unknown = {f"family.{scorer}": "unknown"}
+    with pytest.raises(UsageError, match="names no family"):
+        parts.prepare(card, tmp_path / "store", held_out=(nameless,), settings=unknown)
+
+
 def test_seeds_come_from_seeds_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"random\.seed would give every seed the same row"):
         card = parts.write_task(tmp_path)

@@ -230,6 +230,20 @@ def test_held_out_models_have_tables_of_their_own_and_the_teachers_kin_is_no_hel
     assert "Written by lab:writer (family lfm2) from the first passage retrieved." in text
 
 
+@pytest.mark.parametrize(
+    ("teacher", "held_out", "whose"),
+    [("llama", "unknown", "its"), ("unknown", "neox", "the teacher lab:one's"), ("unknown", "unknown", "its")],
+)
+def test_an_unknown_family_is_not_shown_to_be_held_out(tmp_path: Path, teacher: str, held_out: str, whose: str) -> None:
+    models = {
+        "scorer": ModelRef(spec="lab:one", identity={}, family=teacher),
+        "held-out lab:two": ModelRef(spec="lab:two", identity={}, family=held_out),
+    }
+    values = {name: [0.5] * ENOUGH for name in ("ExpUtil@1", "ExpUtil@1 [lab:two]")}
+    text = page(tmp_path / "boards", write_result(tmp_path / "bm25", values, models=models))
+    assert f"**Not shown to be held out**: {whose} family is unknown" in text
+
+
 def test_answers_without_retrieved_passages_are_told_once(tmp_path: Path) -> None:
     values = {"TokenF1": [0.5] * ENOUGH, "TokenF1(context=none)": [0.25] * ENOUGH}
     folders = [write_result(tmp_path / name, values, system=name) for name in ("one", "two")]

@@ -80,7 +80,7 @@ def _machine() -> Mapping[str, str]:
     return {
         "system": platform.platform(),
         "processor": processor(),
-        "cores": f"{psutil.cpu_count(logical=False) or 'unknown'}; {os.cpu_count()} threads at once, {usable} usable here",
+        "cores": f"{psutil.cpu_count(logical=False) or 'unknown'}; {os.cpu_count()} logical, {usable} usable",
         "threads": f"{torch.get_num_threads()} for torch; OMP_NUM_THREADS is {told or 'not set'}",
         "memory": f"{memory.total / GIB:.1f} GiB, {memory.available / GIB:.1f} GiB of it free",
         "keys": f"set: {', '.join(keys)}" if keys else f"neither {KEY} nor {OWN_KEY} is set",
