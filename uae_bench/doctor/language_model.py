@@ -40,6 +40,8 @@ ASKED = (
 )
 LONG_TOKENS = 2048
 """How long a prompt grows to see whether all of it is read; less where the window is less."""
+OVERRUN_TOKENS = 262_144
+"""The longest window that is overrun: some models tell none, and their libraries then say 1e30."""
 KEPT_TOKENS = 24
 """Tokens of a passage too long that are left beside the question and its answer."""
 UNCOUNTED = 2
@@ -220,11 +222,17 @@ def _read_whole(model: Scorer) -> Finding:
 
 
 def _refused(model: Scorer) -> Finding:
+    """A pair beyond the window is refused while it is planned, or at the latest when it is scored."""
     (query, text), tokenizer = ASKED[0], model.tokenizer
+    if model.window > OVERRUN_TOKENS:
+        measured = f"prompts taken beyond the window of {model.window}"
+        note = f"not measured: windows of up to {OVERRUN_TOKENS} tokens are overrun"
+        return Finding("truncation", measured, math.nan, "of 1", None, note)
     passages = [_repeated(tokenizer, each, model.window) for each in TEXTS]
     pair = (PLAIN.answering(query, passages), continuation(text))
     tokens = count_tokens(tokenizer, *pair)
     try:
+        model.plan([pair])
         model.score_batch([pair])
         taken = 1
     except (BadInput, NotPossible):
