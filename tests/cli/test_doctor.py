@@ -60,7 +60,7 @@ def test_a_broken_backend_fails_the_probe_of_its_fault_and_exits_3(
 
 def test_no_model_that_fails_labels(faulty: None, tmp_path: Path) -> None:
     card, spec = parts.write_task(tmp_path, models=True), f"mylab/ordered:{parts.language_model()}"
-    command = ("run", "-t", card, "-r", "random", "--scorer", spec, "--measure", "ExpUtil@1", "--device", "cpu")
+    command = ("run", "-q", "-t", card, "-r", "random", "--scorer", spec, "--measure", "ExpUtil@1", "--device", "cpu")
     where = ("--out", tmp_path / "runs", "--store", tmp_path / "store")
     outcome = call(*command, *where)
     outcome.refused(3, "fails chain rule, order, batch", "nats per token", f"uae-bench doctor --lm {spec}")

@@ -142,11 +142,9 @@ class TaskPlan:
     def _require_held_out(self) -> None:
         """Nothing where no held-out model is, under this name or another, one that scores, writes or teaches."""
         setup = self.setup
-        learners = {step.name for system in setup.chains for step in system.steps if step.name in TRAINERS}
-        read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
         rank = [step.argument for system in setup.chains for step in system.steps if asks(step)]
-        own = {_weights(spec): spec for spec in (setup.scorer, setup.generator, *read, *rank) if spec}
-        teachers = {self._family(spec): spec for spec in (*read, setup.scorer) if spec}
+        own = {_weights(spec): spec for spec in (setup.generator, *rank, *self._teachers) if spec}
+        teachers = {self._family(spec): spec for spec in self._teachers}
         for spec in setup.held_out:
             taken = own.get(_weights(spec))
             if taken is not None:
@@ -174,10 +172,17 @@ class TaskPlan:
             for spec, family in setup.families.items()
             if (known := parse_lm(spec).family()) != family
         ]
-        teacher = setup.scorer if setup.scorer and self._family(setup.scorer) == UNKNOWN else ""
+        teacher = next((spec for spec in self._teachers if self._family(spec) == UNKNOWN), "")
         unknown = [spec for spec in setup.held_out if teacher or self._family(spec) == UNKNOWN]
         told = "not shown to be held out: {}; the family of {} is unknown"
         return (*said, *(told.format(spec, teacher or spec) for spec in unknown))
+
+    @cached_property
+    def _teachers(self) -> tuple[str, ...]:
+        """The language models that trained rows learn from, and the scorer, whether or not a row is trained."""
+        learners = {step.name for system in self.setup.chains for step in system.steps if step.name in TRAINERS}
+        read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
+        return tuple(spec for spec in (*read, self.setup.scorer) if spec)
 
     def _family(self, spec: str) -> str:
         """By the user's word, else by what is known of the model."""
