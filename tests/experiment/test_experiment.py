@@ -591,7 +591,7 @@ def test_a_model_that_scores_writes_or_teaches_is_not_held_out(tmp_path: Path) -
     settings = {**parts.QUICK, "uae.reward_model": f"hf:{weights}"}
     with pytest.raises(UsageError, match=r"--held-out lab:neox is not held out: hf:.*, of the same weights"):
         parts.prepare(card, tmp_path / "store", ("uae",), settings=settings, held_out=("lab:neox",))
-    with pytest.raises(UsageError, match="--held-out lab:neox is not held out: it scores, writes or teaches"):
+    with pytest.raises(UsageError, match="--held-out lab:neox is not held out: it scores, writes, ranks or teaches"):
         parts.prepare(card, tmp_path / "store", scorer="lab:neox", held_out=("lab:neox",))
 
 
