@@ -8,12 +8,13 @@ from functools import cached_property
 
 from uae_bench.experiment.models import Models, usable_device
 from uae_bench.lm.spec import LmSpec
-from uae_bench.pipeline import Indexed, Pools
+from uae_bench.pipeline import Pools
 from uae_bench.records import Query, RetrievalView
 from uae_bench.retrieval.component import LastMade, Resources
 from uae_bench.significance import clusters_of
 from uae_bench.store import CallCache, Json, digest_of
 from uae_bench.task.task import Task
+from uae_bench.timing import Indexed
 
 RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors"
 GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
