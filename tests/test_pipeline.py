@@ -18,7 +18,7 @@ from uae_bench.errors import BadInput, NotPossible
 from uae_bench.metrics import Judged, Measure
 from uae_bench.records import Ranking, RetrievalView, Run, Value
 from uae_bench.retrieval.chain import Chain, build_chain, parse_system
-from uae_bench.retrieval.component import Reranker, Resources
+from uae_bench.retrieval.component import Reranked, Reranker, Resources
 from uae_bench.task.task import Task
 
 
@@ -55,7 +55,8 @@ def test_a_document_pool_is_the_querys_own_document_and_a_corpus_pool_is_none(ta
 
 def test_time_is_split_by_stage_one_entry_per_query(task: Task) -> None:
     view = task.view(task.asked("test"), pipeline.pool(task, "test", "document"))
-    seconds = pipeline.time_queries(pipeline.index(chain("bm25"), view), depth=3, sample=4)
+    (timed,) = pipeline.time_queries([pipeline.index(chain("bm25"), view)], depth=3, sample=4)
+    seconds = timed.seconds
     assert set(seconds) == {"encode", "search"}
     assert [len(times) for times in seconds.values()] == [4, 4]
     assert all(took >= 0 for times in seconds.values() for took in times)
@@ -70,28 +71,62 @@ class Lazy(Reranker):
     unread: list[bool] = field(default_factory=list)
     views: list[RetrievalView] = field(default_factory=list)
 
-    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
         shown = {passage.id for passage in view.passages}
         self.unread.append(not shown <= self.read)
         self.read |= shown
         self.views.append(view)
-        return Run(self.name, depth, {query.id: run.rankings[query.id] for query in view.queries})
+        return Reranked(Run(self.name, depth, {query.id: run.rankings[query.id] for query in view.queries}))
 
 
 def test_a_reranker_is_timed_on_its_own_querys_passages_which_it_has_read_before(task: Task) -> None:
     view = task.view(task.asked("test"), pipeline.pool(task, "test", "corpus"))
     lazy = [Lazy(), Lazy()]
-    seconds = pipeline.time_queries(
-        pipeline.index(Chain("bm25>lazy>lazy", chain("bm25").first, tuple(lazy)), view), depth=3, sample=4
-    )
-    assert set(seconds) == {"encode", "search", "rerank 1", "rerank 2"}
+    indexed = pipeline.index(Chain("bm25>lazy>lazy", chain("bm25").first, tuple(lazy)), view)
+    (timed,) = pipeline.time_queries([indexed], depth=3, sample=4)
+    assert set(timed.seconds) == {"encode", "search", "rerank 1", "rerank 2"}
     for place, reranker in enumerate(lazy, start=1):
         assert reranker.unread == [True] + [False] * (len(reranker.unread) - 1)
-        assert len(seconds[f"rerank {place}"]) == 4
+        assert len(timed.seconds[f"rerank {place}"]) == 4
         for alone in reranker.views[-4:]:
             (query,) = alone.queries
             assert alone.pools == {query.id: tuple(passage.id for passage in alone.passages)}
             assert len(alone.passages) == 3
+
+
+@dataclass
+class Clocked(Reranker):
+    """A reranker that writes down whom it was asked for."""
+
+    name: str
+    log: list[tuple[str, ...]]
+
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
+        self.log.append((self.name, *(query.id for query in view.queries)))
+        return Reranked(run)
+
+
+def test_systems_take_turns_query_by_query_there_and_back(task: Task) -> None:
+    log: list[tuple[str, ...]] = []
+    view = task.view(task.asked("test")[:3], pipeline.pool(task, "test", "document"))
+    systems = [
+        pipeline.index(Chain(f"bm25>{name}", chain("bm25").first, (Clocked(name, log),)), view) for name in "abc"
+    ]
+    timed = pipeline.time_queries(systems, depth=3)
+    assert [set(one.seconds) for one in timed] == [{"encode", "search", "rerank 1"}] * 3
+    one, two, three = (query.id for query in view.queries)
+    # each is warmed alone; then a b c, c b a, a b c
+    assert log[-9:] == [
+        ("a", one), ("b", one), ("c", one), ("c", two), ("b", two), ("a", two), ("a", three), ("b", three), ("c", three)
+    ]  # fmt: skip
+    assert {name for name, *_ in log[:-9]} == {"a", "b", "c"}
+
+
+def test_systems_that_answer_other_queries_are_not_timed_against_one_another(task: Task) -> None:
+    pools = pipeline.pool(task, "test", "document")
+    views = [task.view(task.asked("test")[:count], pools) for count in (3, 4)]
+    with pytest.raises(BadInput, match="different queries"):
+        pipeline.time_queries([pipeline.index(chain("bm25"), view) for view in views], depth=3)
 
 
 def test_passages_of_a_bi_encoder_that_reranks_are_encoded_before_the_clock_starts(
@@ -106,8 +141,8 @@ def test_passages_of_a_bi_encoder_that_reranks_are_encoded_before_the_clock_star
 
     monkeypatch.setattr(BiEncoder, "encode_passages", counted)
     view = task.view(task.asked("test"), pipeline.pool(task, "test", "document"))
-    seconds = pipeline.time_queries(pipeline.index(chain(f"bm25>dense:{encoder()}"), view), depth=3)
-    assert len(seconds["rerank 1"]) == 10
+    (timed,) = pipeline.time_queries([pipeline.index(chain(f"bm25>dense:{encoder()}"), view)], depth=3)
+    assert len(timed.seconds["rerank 1"]) == 10
     assert len(encoded) == 1  # never retrieved with before
 
 

@@ -62,4 +62,5 @@ def test_written_schemas_are_json_with_the_kinds_title(tmp_path: Path) -> None:
         "experiment": "Request",
         "record": "ResultRecord",
         "groups": "QueryGroups",
+        "latency": "LatencyRecord",
     }

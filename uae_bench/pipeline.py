@@ -9,15 +9,14 @@ Every function works alone in a notebook.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from uae_bench import metrics, reading, significance
+from uae_bench import metrics, reading, significance, timing
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.generation import generate_answers
 from uae_bench.lm.base import Generator, LanguageModel, Sampling, Scorer, StateReader
@@ -28,7 +27,6 @@ from uae_bench.records import (
     Asked,
     Comparison,
     GenerationRecord,
-    Query,
     RetrievalView,
     Run,
     States,
@@ -38,6 +36,7 @@ from uae_bench.records import (
 from uae_bench.seper import Evidence, Judge, gather
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
+from uae_bench.timing import Indexed, Timed
 from uae_bench.utility import Labelling, label_items
 from uae_bench.utility import label as label_utilities
 
@@ -46,12 +45,9 @@ if TYPE_CHECKING:
 
     from uae_bench.metrics import Judged, Measure
     from uae_bench.retrieval.chain import Chain
-    from uae_bench.retrieval.component import Resources, Searcher
+    from uae_bench.retrieval.component import Resources
     from uae_bench.significance import Correction
     from uae_bench.systems.trainer import Trainer
-
-LEAST_TIMED = 10
-"""So many queries are timed, however slow."""
 
 Pools = Mapping[str, tuple[str, ...]] | None
 """The passages that each query may retrieve; None = the whole corpus."""
@@ -77,15 +73,6 @@ class Retrieved:
     asked: tuple[Asked, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Indexed:
-    """A system with the passages of a view indexed, which runs and timings share."""
-
-    chain: Chain
-    view: RetrievalView
-    searcher: Searcher[Any]
-
-
 def index(chain: Chain, view: RetrievalView) -> Indexed:
     """The system ready to search: its first stage has tokenised or encoded the passages. The bill of retrieval."""
     return Indexed(chain, view, chain.first.prepare(view))
@@ -106,52 +93,27 @@ def retrieve(indexed: Indexed, *, depth: int) -> Retrieved:
 
 
 def time_queries(
-    indexed: Indexed, *, depth: int, sample: int = 64, seconds: float = float("inf")
-) -> dict[str, list[float]]:
-    """Seconds per query, one query at a time, warm, over the first `sample` queries: encode, search, each reranker.
+    systems: Sequence[Indexed],
+    *,
+    depth: int,
+    sample: int = 64,
+    seconds: float = float("inf"),
+    progress: Progress = SILENT,
+) -> list[Timed]:
+    """Seconds per query of each system: one query at a time, warm, over the first `sample` queries of their views.
 
-    Past `seconds` of timing it ends sooner, though not before `LEAST_TIMED` queries.
+    By stage: encode, search, each reranker. All systems answer a query before any is asked the next, so that what else
+    the machine does falls on all alike, and they take turns there and back, so that none always follows the same one.
+    Past `seconds` of timing it ends sooner, though not before `timing.LEAST_TIMED` queries.
 
     Not in it: indexing, loading models, and encoding passages, also for a bi-encoder that reranks, since its vectors
     need no query. A reranker is handed the passages that its query's run holds and no others; a cross-encoder reads
-    them while the clock runs.
+    them while the clock runs, and a language model is asked every time.
+
+    Raises:
+        BadInput: the systems were indexed for different queries.
     """
-    chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
-    queries = view.queries[:sample]
-    rerankers = [reranker.forgetful() for reranker in chain.rerankers]
-    passages = {passage.id: passage for passage in view.passages}
-
-    def found_by(run: Run, queries: Sequence[Query]) -> RetrievalView:
-        pools = {query.id: run.rankings[query.id].passages for query in queries}
-        kept = dict.fromkeys(passage for pool in pools.values() for passage in pool)
-        return RetrievalView(tuple(passages[passage] for passage in kept), tuple(queries), pools)
-
-    def timed(query: Query) -> dict[str, float]:
-        started = time.perf_counter()
-        encoded = searcher.encode([query])
-        between = time.perf_counter()
-        found = searcher.search([query], encoded, depth=depth)
-        took = {"encode": between - started, "search": time.perf_counter() - between}
-        run = Run(chain.name, depth, found)
-        for place, reranker in enumerate(rerankers, start=1):
-            alone = found_by(run, [query])
-            started = time.perf_counter()
-            run = reranker.rerank(alone, run, depth=depth).run
-            took[f"rerank {place}"] = time.perf_counter() - started
-        return took
-
-    run = Run(chain.name, depth, searcher.search(queries, searcher.encode(queries), depth=depth))
-    for reranker, timed_one in zip(chain.rerankers, rerankers, strict=True):
-        if timed_one is reranker:  # loads its model, and encodes the passages of all these queries
-            reranker.rerank(found_by(run, queries), run, depth=depth)
-    timed(queries[0])  # a first query alone takes longer
-    rows = list[dict[str, float]]()
-    until = time.perf_counter() + seconds
-    for query in queries:
-        rows.append(timed(query))
-        if len(rows) >= LEAST_TIMED and time.perf_counter() > until:
-            break
-    return {stage: [row[stage] for row in rows] for stage in rows[0]}
+    return timing.time_queries(systems, depth=depth, sample=sample, seconds=seconds, progress=progress)
 
 
 def label(

@@ -128,8 +128,97 @@ class ResultRecord(_Strict):
         return next((result for result in self.measures if result.measure == name), None)
 
 
-def to_json(content: ResultRecord | QueryGroups) -> str:
-    """A record, or groups, as canonical JSON: sorted keys, one trailing newline."""
+class Times(_Strict):
+    """Seconds per query over `n` queries that came one at a time: mean, and percentiles by nearest rank."""
+
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    n: int
+
+
+class SystemTimes(_Strict):
+    """A system's times by stage: `encode`, `search`, `encode + search`, `rerank 1` …, `total`.
+
+    `ratio` is its total over that of the system that the record's ratios are to, at the median, and `ratio_p95` at the
+    95th percentile: both None where that system took no time that the clock could see.
+    """
+
+    system: str
+    seed: int
+    stages: Mapping[str, Times]
+    ratio: float | None
+    ratio_p95: float | None
+
+
+class CorpusTimes(_Strict):
+    """A first stage's `encode + search` over `rows` made-up unit vectors, searched by a faiss index of one kind.
+
+    `recall` is the share of the exact best rows that the index finds; `added_bytes` what it added to the process.
+    """
+
+    system: str
+    seed: int
+    rows: int
+    dimension: int
+    index: Literal["flat", "hnsw", "ivf"]
+    build_seconds: float
+    added_bytes: int
+    recall: float
+    stages: Mapping[str, Times]
+
+
+class BreakEven(_Strict):
+    """After how many queries a trained system has paid for its labels and training against a reranker.
+
+    In seconds, or in tokens of language models: `once` is what labels, states and training took, None where what was
+    taken over from elsewhere does not tell; `own` and `other` what a query of either takes (seconds: the median,
+    tokens: the mean). `queries` is None where `once` is, or where a query of the system takes no less.
+    """
+
+    system: str
+    seed: int
+    against: str
+    unit: Literal["seconds", "tokens"]
+    once: float | None
+    own: float
+    other: float
+    queries: int | None
+
+
+class LatencyRecord(_Strict):
+    """What `uae-bench latency` measured: systems in turn, on the same queries and candidates, in one process.
+
+    A query has at most `candidates` of them, all that its pool holds if that is less. `over_pool` is of first stages,
+    and empty where no pool holds more than the candidates; `over_corpus` where no corpus was asked for.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    uae_bench: str
+    task: str
+    task_digest: str
+    split: str
+    pool: str
+    queries: int
+    candidates: int
+    candidates_median: int
+    candidates_least: int
+    baseline: str
+    over_candidates: tuple[SystemTimes, ...]
+    over_pool: tuple[SystemTimes, ...]
+    over_corpus: tuple[CorpusTimes, ...]
+    break_even: tuple[BreakEven, ...]
+    host: Mapping[str, str | int | None]
+    device: str
+    threads: int
+    python: str
+    packages: Mapping[str, str]
+    command: str
+
+
+def to_json(content: ResultRecord | QueryGroups | LatencyRecord) -> str:
+    """A record, groups or times as canonical JSON: sorted keys, one trailing newline."""
     return json.dumps(content.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

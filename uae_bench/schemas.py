@@ -13,19 +13,20 @@ from typing import Any
 
 from uae_bench.errors import CheckFailed
 from uae_bench.experiment.request import Request
-from uae_bench.result import QueryGroups, ResultRecord
+from uae_bench.result import LatencyRecord, QueryGroups, ResultRecord
 from uae_bench.task.card import TaskCard
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
 
 
 def schemas() -> dict[str, Mapping[str, Any]]:
-    """A JSON Schema (draft 2020-12) per kind of file: task-card, experiment, record, groups."""
+    """A JSON Schema (draft 2020-12) per kind of file: task-card, experiment, record, groups, latency."""
     return {
         "task-card": TaskCard.model_json_schema(),
         "experiment": _experiment(),
         "record": ResultRecord.model_json_schema(),
         "groups": QueryGroups.model_json_schema(),
+        "latency": LatencyRecord.model_json_schema(),
     }
 
 

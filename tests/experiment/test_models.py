@@ -39,3 +39,11 @@ def test_one_model_is_open_at_a_time_and_stays_open_while_it_is_asked_for() -> N
         second = models.get(neox)
         assert second is not first
         assert models.get(llama) is not first
+
+
+def test_models_that_take_turns_stay_open_beside_one_another() -> None:
+    specs = [parse_lm(f"hf:{parts.language_model(kind)}") for kind in ("llama", "gpt_neox")]
+    with Models(LmResources()) as models:
+        models.keep_several()
+        opened = [models.get(spec) for spec in specs]
+        assert all(models.get(spec) is one for spec, one in zip(specs, opened, strict=True))

@@ -280,6 +280,57 @@ def test_latency_is_in_milliseconds_and_throughput_its_inverse(tmp_path: Path) -
     assert cells(text, "bm25", "### Cost") == ["2 / 3 / 4", "2 / 3 / 4", "2 / 3 / 4", "500", "1"]
 
 
+def cost_of(tokens: int) -> Cost:
+    return Cost(calls=10, prompt_tokens=tokens)
+
+
+def made(*roles: str) -> dict[str, ArtifactRef]:
+    return {role: ArtifactRef(stage="train", key=digest(role), digest=digest(role)) for role in roles}
+
+
+def trained_and_reranker(place: Path, **of_the_reranker: Any) -> list[Path]:
+    """`uae`: 90 + 10 s and 5,000 tokens once, 2 ms a query; `bm25>rankgpt`: 52 ms, and 400 tokens for 2 queries."""
+    once = {"labels for uae": {"seconds": 90.0}, "train uae": {"seconds": 10.0}}
+    slow = {"p50": 0.052, "p95": 0.06, "p99": 0.06, "n": 64}
+    evaluated = {"evaluate": ArtifactRef(stage="evaluate", key=digest("u"), digest=digest("values"))}
+    asked = {"evaluate": ArtifactRef(stage="evaluate", key=digest("r"), digest=digest("values"))}
+    return [
+        write_result(
+            place / "uae",
+            {"AP": [1.0, 0.0]},
+            system="uae",
+            artifacts={**evaluated, **made(*once)},
+            costs={"labels for uae": cost_of(5000)},
+            measured={"stages": once},
+        ),
+        write_result(
+            place / "reranker",
+            {"AP": [1.0, 0.0]},
+            system="bm25>rankgpt",
+            artifacts=asked,
+            costs={"run": cost_of(400)},
+            measured={"latency": {"rerank 1": slow, "total": slow}, **of_the_reranker},
+        ),
+    ]
+
+
+def test_a_board_says_after_how_many_queries_labels_and_training_have_paid(tmp_path: Path) -> None:
+    text = page(tmp_path / "boards", *trained_and_reranker(tmp_path))
+    # 100 s once, 50 ms saved a query: 2,000 queries; 5,000 tokens once, 400 / 2 a query: 25
+    told = ["bm25\\>rankgpt", "100.0", "2 / 52<br>26 ×", "2,000", "5,000", "200", "25"]
+    assert cells(text, "uae", "### Paid for") == told
+
+
+def test_seconds_of_different_hosts_pay_for_nothing_but_tokens_do(tmp_path: Path) -> None:
+    text = page(tmp_path / "boards", *trained_and_reranker(tmp_path, device="cuda (Some GPU)"))
+    assert cells(text, "uae", "### Paid for") == ["bm25\\>rankgpt", "100.0", "–", "–", "5,000", "200", "25"]
+
+
+def test_without_a_reranker_nothing_is_paid_for(tmp_path: Path) -> None:
+    uae, _ = trained_and_reranker(tmp_path)
+    assert "### Paid for" not in page(tmp_path / "boards", uae)
+
+
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     folder = write_result(tmp_path / "run", {"AP": [1.0, 0.0]}, system="bm25>a|b", notes=("<script> & *stars*",))
     text = page(tmp_path / "boards", folder)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import uae_bench
-from uae_bench.cli import boards, doctor, imports, lab, run, show, store, tasks
+from uae_bench.cli import boards, doctor, imports, lab, latency, run, show, store, tasks
 from uae_bench.cli.outcome import Commands, out
 
 ABOUT = """Does a retriever really help the language model that reads its passages?
@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for part in (run, show, doctor, tasks, store, imports, boards, lab):
+for part in (run, latency, show, doctor, tasks, store, imports, boards, lab):
     part.add_to(app)
 
 

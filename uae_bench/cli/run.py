@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -55,7 +55,7 @@ def plan(**given: Any) -> None:
     """
     from uae_bench.cli.tables import print_plan
 
-    planned = _prepared(given).preview()
+    planned = prepared(given).preview()
     if given["as_json"]:
         sys.stdout.write(json.dumps([step.to_json() for step in planned], indent=1) + "\n")
     else:
@@ -67,18 +67,24 @@ def print_run(given: Mapping[str, Any], *, imports: Sequence[Imported] = ()) -> 
     from uae_bench.cli.tables import print_results
     from uae_bench.experiment.results import to_json
 
-    results = _prepared(given, imports).run(given["out"])
+    results = prepared(given, imports).run(given["out"])
     if given["as_json"]:
         sys.stdout.write(to_json(results))
     else:
         print_results(out, results)
 
 
-def _prepared(given: Mapping[str, Any], imports: Sequence[Imported] = ()) -> Experiment:
+def prepared(
+    given: Mapping[str, Any],
+    imports: Sequence[Imported] = (),
+    *,
+    fields: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> Experiment:
+    """The experiment behind a command's options; `fields` may make another of what was asked."""
     from uae_bench.experiment import Experiment
 
     return Experiment.prepare(
-        fields_of(given, retriever_needed=not imports),
+        fields(fields_of(given, retriever_needed=not imports)),
         data=given["data"],
         train_data=given["train_data"],
         store=given["store"],

@@ -29,10 +29,12 @@ from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
 from uae_bench.experiment.setup import Setup, by_component, reads_encoder, resolve, trains
 from uae_bench.experiment.steps import Runner, Step
+from uae_bench.experiment.timing import time_rows
 from uae_bench.lm.resources import USUAL, LmResources
 from uae_bench.options import checked
 from uae_bench.pipeline import read
 from uae_bench.progress import SILENT, Progress, working
+from uae_bench.result import LatencyRecord
 from uae_bench.retrieval.component import Resources
 from uae_bench.store import Json, Store, explained
 from uae_bench.systems import TRAINERS
@@ -151,6 +153,21 @@ class Experiment:
             baselines={plan.test.task.name: plan.setup.baseline for plan in self.plans},
             corrections={plan.test.task.name: plan.testing.correction for plan in self.plans},
         )
+
+    def time(self, *, candidates: int | None = None, sample: int, corpus: int | None = None) -> list[LatencyRecord]:
+        """Time the rows of each task against one another, over `candidates` passages, by default as many as a system
+        keeps. What the store holds of a `run` is not trained again; times are taken anew.
+
+        Raises:
+            UaeBenchError: as `run`; or a row is no system.
+        """
+        with self._models, closing(self._runner.store.calls):
+            return [
+                time_rows(
+                    plan, self._runner, candidates=candidates or plan.setup.test.depth, sample=sample, corpus=corpus
+                )
+                for plan in self.plans
+            ]
 
     def _made(self, plan: TaskPlan) -> tuple[Sequence[Row], Exception | None]:
         """The rows for which every language model has done its work, and why it is not all of them."""

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from uae_bench.doctor import require_passed
 from uae_bench.experiment.models import Models, usable_device
 from uae_bench.lm.spec import LmSpec
-from uae_bench.pipeline import Indexed, Pools
+from uae_bench.pipeline import Pools
 from uae_bench.progress import working
 from uae_bench.records import Query, RetrievalView
 from uae_bench.retrieval.component import LastMade, Resources
 from uae_bench.significance import clusters_of
 from uae_bench.store import CallCache, Json, digest_of
 from uae_bench.task.task import Task
+from uae_bench.timing import Indexed
 
 if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel

@@ -34,7 +34,7 @@ class Precision(BaseModel):
 
 
 class Models:
-    """Holds at most one open language model. A context manager: on leaving, its memory is freed.
+    """Holds one open language model at a time. A context manager: on leaving, its memory is freed.
 
     Unlike `resources`, what `precision` says changes likelihoods, and so it is part of a model's identity.
     """
@@ -42,21 +42,28 @@ class Models:
     def __init__(self, resources: LmResources, precision: Precision | None = None) -> None:
         self._resources = resources
         self._precision = precision or Precision()
-        self._open: tuple[LmSpec, LanguageModel] | None = None
+        self._open: dict[LmSpec, LanguageModel] = {}
+        self._several = False
         self._stack = ExitStack()
 
     def get(self, spec: LmSpec) -> LanguageModel:
-        """The model, loaded unless it is the one already open.
+        """The model, loaded unless it is open already.
 
         Raises:
             ModelUnavailable: it is neither here nor reachable.
         """
-        if self._open is None or self._open[0] != spec:
-            self.close()
+        if spec not in self._open:
+            if not self._several:
+                self.close()
             resources = replace(self._resources, device=usable_device(self._resources.device))
             opened = spec.open(resources, self._precision.dtype, self._precision.window)
-            self._open = (spec, self._stack.enter_context(opened))
-        return self._open[1]
+            self._open[spec] = self._stack.enter_context(opened)
+        return self._open[spec]
+
+    def keep_several(self) -> None:
+        """From now on models stay open beside one another: where they take turns, loading one must not be what is
+        timed."""
+        self._several = True
 
     def identity(self, spec: LmSpec) -> Mapping[str, str]:
         """What the model's output depends on, for keys."""
@@ -70,7 +77,7 @@ class Models:
 
     def close(self) -> None:
         """Free whatever is open."""
-        self._open = None
+        self._open = {}
         self._stack.close()
 
     def __enter__(self) -> Models:

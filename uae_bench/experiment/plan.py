@@ -16,7 +16,7 @@ from uae_bench.experiment.bench import Bench
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.judging import Judge, Testing
 from uae_bench.experiment.learning import Training
-from uae_bench.experiment.retrieving import Ground, HardPool, read_utilities
+from uae_bench.experiment.retrieving import Ground, HardPool, Retrieval, read_utilities
 from uae_bench.experiment.setup import Setup, Terms
 from uae_bench.experiment.steps import Step
 from uae_bench.lm.base import Sampling
@@ -52,14 +52,15 @@ NO_SEED = 0
 class Row:
     """One line of the table: a system with a seed, its run, and the step that evaluates it.
 
-    `latency` times it; a reference, or a row made elsewhere, has none. `samples` is what `seper` ranks by.
+    `retrieval` finds its run and times it; a reference, or a row made elsewhere, has none. `samples` is what `seper`
+    ranks by.
     """
 
     system: str
     kind: Kind
     seed: int
     run: Step
-    latency: Step | None
+    retrieval: Retrieval | None
     evaluate: Step
     train: Mapping[str, Step]
     judges: tuple[Judge, ...]
@@ -67,12 +68,17 @@ class Row:
     models: Mapping[str, ModelRef]
     samples: Step | None = None
 
+    @property
+    def latency(self) -> Step | None:
+        """The step that times it."""
+        return self.retrieval.latency if self.retrieval else None
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What a chain's row is made of: its steps, and what its record tells of them."""
 
-    retrieval: retrieving.Retrieval
+    retrieval: Retrieval
     trained: Mapping[str, Step]
     options: Mapping[str, Mapping[str, Json]]
     models: Mapping[str, ModelRef]
@@ -139,6 +145,12 @@ class TaskPlan:
         """The pools of the scored split, one set for all systems."""
         return self._pools(self.test)
 
+    def candidates(self, depth: int) -> Step:
+        """What BM25 ranks first in each pool of the scored split: candidates that favour no model."""
+        system = parse_system("bm25")
+        configs = self._defaults(system, self.setup.test)
+        return retrieving.retrieval_steps(self.test, system, self.test_pools, depth, configs, {}).run
+
     def _require_held_out(self) -> None:
         """Nothing where no held-out model is, under this name or another, one that scores, writes or teaches."""
         setup = self.setup
@@ -201,8 +213,8 @@ class TaskPlan:
 
     def _system_row(self, system: System, seed: int) -> Row:
         found = self._found(system, seed)
-        run, latency = found.retrieval.run, found.retrieval.latency
-        return self._row(system.name, "system", seed, run, found.trained, found.options, found.models, latency)
+        run, told = found.retrieval.run, (found.options, found.models)
+        return self._row(system.name, "system", seed, run, found.trained, *told, found.retrieval)
 
     def _found(self, system: System, seed: int) -> _Found:
         configs = {step.name: self._config(step.name, seed, self.setup.test) for step in system.steps}
@@ -293,7 +305,7 @@ class TaskPlan:
         trained: Mapping[str, Step],
         options: Mapping[str, Mapping[str, Json]],
         models: Mapping[str, ModelRef],
-        latency: Step | None = None,
+        retrieval: Retrieval | None = None,
     ) -> Row:
         roles = self.setup.judges
         judges = tuple(self._judge(parse_lm(spec), run) for spec in roles)
@@ -307,7 +319,7 @@ class TaskPlan:
         measured = any("scorer" in role.split(" and ") for role in roles.values())
         if not measured and any("labels" in step.needs for step in trained.values()):
             refs[TEACHER] = self._model_ref(parse_lm(self.setup.scorer))
-        return Row(name, kind, seed, run, latency, evaluate, trained, judges, options, refs)
+        return Row(name, kind, seed, run, retrieval, evaluate, trained, judges, options, refs)
 
     def _judge(self, spec: LmSpec, run: Step) -> Judge:
         """What a model does for a row: the scorer labels, the generator writes, a held-out one does both."""

@@ -233,7 +233,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
             role: ArtifactRef(stage=artifact.key.stage, key=artifact.key.digest, digest=artifact.digest)
             for role, artifact in artifacts.items()
         },
-        costs={role: cost for role, artifact in artifacts.items() if (cost := _cost(artifact))},
+        costs={role: cost for role, artifact in artifacts.items() if (cost := cost_of(artifact))},
         notes=(
             *map(str, task.notes),
             *(fact for artifact in telling for fact in _facts(artifact)),
@@ -257,7 +257,7 @@ def _chosen(plan: TaskPlan, row: Row) -> tuple[str, ...]:
     return (f"chosen on {plan.setup.split}: the checkpoint is the best on these queries, so its values are too high",)
 
 
-def _cost(artifact: Artifact) -> Cost | None:
+def cost_of(artifact: Artifact) -> Cost | None:
     """Calls and tokens of labels, states, samples, generations, and rerankers that ask."""
     if (artifact.folder / ASKED).is_file():
         return _asking_cost(runs.read_asked(artifact.folder / ASKED))
@@ -308,6 +308,14 @@ def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner:
         "stages": stages,
         **(_latency(timed) if timed is not None else {}),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RESIDENT_UNIT,
+        "device": _device([str(measured["device"]) for measured in ran if "device" in measured]) or runner.device,
+        **environment(),
+    }
+
+
+def environment() -> dict[str, Json]:
+    """The machine, the versions and the command: `host`, `python`, `packages`, `command`."""
+    return {
         "host": {
             "machine": platform.machine(),
             "processor": processor(),
@@ -316,7 +324,6 @@ def _measured(artifacts: Mapping[str, Artifact], timed: Artifact | None, runner:
         },
         "python": platform.python_version(),
         "packages": {name: version(name) for name in MEASURED_PACKAGES},
-        "device": _device([str(measured["device"]) for measured in ran if "device" in measured]) or runner.device,
         "command": shlex.join(["uae-bench", *sys.argv[1:]]) if Path(sys.argv[0]).name == "uae-bench" else "",
     }
 

@@ -16,16 +16,17 @@ from uae_bench.experiment.host import host
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec, parse_lm
-from uae_bench.pipeline import Indexed, Pools
+from uae_bench.pipeline import Pools
 from uae_bench.references import Gains, ReferenceSystem, reordered
 from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.chain import Chain, System, asks, build_chain
 from uae_bench.retrieval.chain import Step as ChainStep
-from uae_bench.retrieval.chain import System, asks, build_chain
-from uae_bench.retrieval.component import Ability, Settings
+from uae_bench.retrieval.component import Ability, Resources, Settings
 from uae_bench.retrieval.dense import DENSE
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
 from uae_bench.task.files import file_digest
 from uae_bench.task.pool import hard_pools, small_pools
+from uae_bench.timing import Indexed
 from uae_bench.utility import utilities
 
 TIMED_QUERIES = 100
@@ -74,10 +75,12 @@ def read_pools(artifact: Artifact) -> Pools:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What a system takes: the step that finds passages, and the one that times it."""
+    """What a system takes: the step that finds passages, the one that times it, and its chain, built on what both need
+    with the resources that are given."""
 
     run: Step
     latency: Step
+    chain: Callable[[Mapping[str, Artifact], Resources], Chain]
 
 
 def retrieval_steps(
@@ -109,11 +112,13 @@ def retrieval_steps(
     needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
     told: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
 
+    def chain(inputs: Mapping[str, Artifact], resources: Resources) -> Chain:
+        folders = {name: inputs[f"trained {name}"].folder for name in trained}
+        return build_chain(system, configs, resources, folders)
+
     def indexed(inputs: Mapping[str, Artifact]) -> Indexed:
         def make() -> Indexed:
-            folders = {name: inputs[f"trained {name}"].folder for name in trained}
-            chain = build_chain(system, configs, bench.running(), folders)
-            return pipeline.index(chain, bench.view(read_pools(inputs["pools"])))
+            return pipeline.index(chain(inputs, bench.running()), bench.view(read_pools(inputs["pools"])))
 
         return bench.indexed.get(digest_of([told, facts, {role: one.digest for role, one in inputs.items()}]), make)
 
@@ -127,8 +132,8 @@ def retrieval_steps(
         return {"tokens": sum(one.prompt_tokens + one.completion_tokens for one in found.asked), "work": work}
 
     def time(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
-        seconds = pipeline.time_queries(indexed(inputs), depth=depth, sample=TIMED_QUERIES, seconds=TIMED_SECONDS)
-        (folder / LATENCY).write_text(canonical_json(seconds))
+        (timed,) = pipeline.time_queries([indexed(inputs)], depth=depth, sample=TIMED_QUERIES, seconds=TIMED_SECONDS)
+        (folder / LATENCY).write_text(canonical_json(dict(timed.seconds)))
         return {}
 
     where: dict[str, Json] = {
@@ -148,6 +153,7 @@ def retrieval_steps(
             work=work,
         ),
         Step("latency", f"time {system.name} on {bench.label}", {**told, **where}, facts, time, needs),
+        chain,
     )
 
 

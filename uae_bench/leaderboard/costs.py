@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from uae_bench.leaderboard.markdown import BREAK, plain, table
 from uae_bench.leaderboard.section import Row
 from uae_bench.leaderboard.shelf import Entry, Measurements, Percentiles
+from uae_bench.metrics import break_even
 
 NONE = "–"
 HEADER = (
@@ -22,6 +23,16 @@ HEADER = (
     f"all stages{BREAK}p50 / p95 / p99 ms",
     f"queries/s{BREAK}one by one",
     "host",
+)
+PAID = (
+    "system",
+    "against",
+    f"spent once{BREAK}s",
+    f"a query of either{BREAK}p50 ms",
+    f"paid after{BREAK}queries, by s",
+    f"spent once{BREAK}tokens",
+    f"a query of the reranker{BREAK}tokens",
+    f"paid after{BREAK}queries, by tokens",
 )
 
 
@@ -52,7 +63,63 @@ def cost_table(rows: Sequence[Row]) -> list[str]:
         *shown,
         *(f"- host {number}: {plain(host)}" for host, number in hosts.items()),
         "",
+        *_paid_table(rows),
     ]
+
+
+def _paid_table(rows: Sequence[Row]) -> list[str]:
+    """After how many queries what a system's labels and training took has been saved, against each reranker."""
+    entries = [(row, entry) for row in rows for entry in row.entries]
+    learnt = [(row, entry) for row, entry in entries if _once(entry) and not _reranks(entry)]
+    rerankers = [(row, entry) for row, entry in entries if _reranks(entry) and not _once(entry)]
+    body = [
+        [_label(row, own), _label(other_row, other), *_seconds_paid(own, other), *_tokens_paid(own, other)]
+        for row, own in learnt
+        for other_row, other in rerankers
+    ]
+    if not body:
+        return []
+    about = (
+        "What was spent once, on labels, states and training, is paid for when queries have saved as much. Seconds are "
+        "compared where both were measured on one host; a query takes the median over all stages. Tokens are those of "
+        f"language models; a query of a trained encoder takes none. {NONE}: not known, or not measured alike."
+    )
+    return ["### Paid for", "", about, "", *table(PAID, body), ""]
+
+
+def _once(entry: Entry) -> list[str]:
+    """The roles of what was made before a system's first query: labels, states and training."""
+    roles = [role for role in entry.record.artifacts if role.startswith("train ")]
+    return [*roles, *(role for role in entry.record.artifacts if role.startswith(("labels for ", "states for ")))]
+
+
+def _reranks(entry: Entry) -> bool:
+    return any(stage.startswith("rerank ") for stage in entry.measured().latency)
+
+
+def _seconds_paid(own: Entry, other: Entry) -> list[str]:
+    mine, its = own.measured(), other.measured()
+    spent = [mine.stages[role].seconds if role in mine.stages else None for role in _once(own)]
+    known = [seconds for seconds in spent if seconds is not None]
+    if len(known) < len(spent) or _host(mine) != _host(its) or "total" not in mine.latency:
+        return [f"{sum(known):,.1f}" if len(known) == len(spent) else NONE, NONE, NONE]
+    each, saved = mine.latency["total"].p50, its.latency["total"].p50
+    times = f"{1000 * each:.3g} / {1000 * saved:.3g}{BREAK}{saved / each:,.0f} ×"
+    return [f"{sum(known):,.1f}", times, _queries(break_even(sum(known), each, saved))]
+
+
+def _tokens_paid(own: Entry, other: Entry) -> list[str]:
+    spent = [cost for role, cost in own.record.costs.items() if role in _once(own)]
+    asked = other.record.costs.get("run")
+    if asked is None:
+        return [NONE, NONE, NONE]
+    once = sum(cost.prompt_tokens + cost.completion_tokens for cost in spent)
+    each = (asked.prompt_tokens + asked.completion_tokens) / other.record.queries
+    return [f"{once:,}", f"{each:,.0f}", _queries(break_even(once, 0, each))]
+
+
+def _queries(count: int | None) -> str:
+    return "never" if count is None else f"{count:,}"
 
 
 def _label(row: Row, entry: Entry) -> str:

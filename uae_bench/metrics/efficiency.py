@@ -14,8 +14,10 @@ from uae_bench.records import GenerationRecord
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Percentiles of seconds per query over `n` timed queries; each is a time that was measured (nearest rank)."""
+    """Seconds per query over `n` timed queries: their mean, and percentiles, each a time that was measured (nearest
+    rank)."""
 
+    mean: float
     p50: float
     p95: float
     p99: float
@@ -23,7 +25,7 @@ class Latency:
 
 
 def latency(seconds: Sequence[float]) -> Latency:
-    """Percentiles of the samples by nearest rank: below 100 samples p99 is the slowest one.
+    """Mean and percentiles of the samples, these by nearest rank: below 100 samples p99 is the slowest one.
 
     Raises:
         BadInput: no samples, or one that is negative, infinite or nan.
@@ -34,7 +36,7 @@ def latency(seconds: Sequence[float]) -> Latency:
     if bad:
         raise BadInput(f"a latency of {bad[0]} s cannot be", hint="time with a monotonic clock")
     p50, p95, p99 = np.percentile(seconds, [50, 95, 99], method="inverted_cdf")
-    return Latency(float(p50), float(p95), float(p99), len(seconds))
+    return Latency(sum(seconds) / len(seconds), float(p50), float(p95), float(p99), len(seconds))
 
 
 def latency_by_stage(seconds: Mapping[str, Sequence[float]]) -> dict[str, Latency]:
@@ -59,6 +61,23 @@ def throughput(queries: int, seconds: float) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise BadInput(f"{queries} queries in {seconds} s have no throughput", hint="time with a monotonic clock")
     return queries / seconds
+
+
+def break_even(once: float, own: float, other: float) -> int | None:
+    """After how many queries what was spent once is no more than what was saved: the least n with once + n·own ≤
+    n·other. All three in one unit (seconds, tokens), the last two per query. None: it never is.
+
+    Raises:
+        BadInput: an amount that is negative, infinite or nan.
+    """
+    for amount in (once, own, other):
+        if not (math.isfinite(amount) and amount >= 0):
+            raise BadInput(f"a cost of {amount} cannot be", hint="give what was measured")
+    if once == 0 and own <= other:
+        return 0
+    if other <= own:
+        return None
+    return math.ceil(round(once / (other - own), 6))  # 0.052 - 0.002 is not quite 0.05: no query more for that
 
 
 @dataclass(frozen=True, slots=True)
