@@ -32,7 +32,20 @@ from uae_bench.result import ModelRef, read_record
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
 
-COMMANDS = ("run", "plan", "latency", "list", "show", "doctor", "export", "task", "cache", "import", "leaderboard", "lab")
+COMMANDS = (
+    "run",
+    "plan",
+    "latency",
+    "list",
+    "show",
+    "doctor",
+    "export",
+    "task",
+    "cache",
+    "import",
+    "leaderboard",
+    "lab",
+)
 
 
 def where(place: Path) -> tuple[object, ...]:
@@ -80,7 +93,18 @@ def test_the_options_of_run_are_all_explained_with_examples() -> None:
 
 
 LEAVES = (
-    *("run", "plan", "latency", "list", "show qasper", "doctor", "export", "lab build", "import run", "import embeddings"),
+    *(
+        "run",
+        "plan",
+        "latency",
+        "list",
+        "show qasper",
+        "doctor",
+        "export",
+        "lab build",
+        "import run",
+        "import embeddings",
+    ),
     *("import artifacts", "task new", "task check", "task list", "task pin", "cache ls", "cache why", "cache gc"),
     *("leaderboard add", "leaderboard render", "leaderboard check"),
 )
