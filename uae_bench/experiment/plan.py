@@ -99,6 +99,7 @@ class TaskPlan:
             NotPossible: a system needs answers or evidence that its training task does not have.
         """
         self._require_held_out()
+        self._require_told_apart()
         rows = [
             self._reference_row(system, seed)
             for system in self.setup.references
@@ -153,6 +154,17 @@ class TaskPlan:
                 raise UsageError(
                     f"--held-out {spec} is not held out: {what} scores, writes, ranks or teaches",
                     hint="hold out another model",
+                )
+
+    def _require_told_apart(self) -> None:
+        """Nothing where all that judge have names of their own in the records, which hold no addresses."""
+        judges: dict[str, str] = {}
+        for spec in self.setup.judges:
+            name = parse_lm(spec).shown
+            if judges.setdefault(name, spec) != spec:
+                raise UsageError(
+                    f"{judges[name]} and {spec} would both be {name} in the records",
+                    hint="give both roles to one server, or let one serve it under another name: --served-model-name",
                 )
 
     def _require_own_name(self, name: str) -> None:
@@ -336,7 +348,7 @@ class TaskPlan:
             labels,
             states,
             checked(Training, "training", terms.settings.get("training", {})),
-            self.setup.scorer,
+            parse_lm(self.setup.scorer).shown if self.setup.scorer else "",
         )
         return self._share(("train", name, seed), step)
 
@@ -404,4 +416,4 @@ def _weights(spec: str) -> str:
 
 
 def _model_ref(spec: LmSpec, models: Models) -> ModelRef:
-    return ModelRef(spec=spec.text, identity=dict(models.identity(spec)), family=spec.family())
+    return ModelRef(spec=spec.shown, identity=dict(models.identity(spec)), family=spec.family())
