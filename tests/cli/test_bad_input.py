@@ -17,6 +17,8 @@ import pytest
 from tests.cli.parts import Outcome, call
 from tests.experiment import parts
 from tests.task.parts import write_jsonl
+from uae_bench.cli.outcome import offline_command
+from uae_bench.errors import ModelUnavailable
 
 
 def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
@@ -457,3 +459,10 @@ def test_the_command_that_is_offered_without_a_hub_can_be_planned(tmp_path: Path
     assert planned.code == 0, planned.err
     for label in ("train uae (seed 0)", "retrieve dense:lab:encoder", "answer tiny/test with lab:lfm2"):
         assert label in planned.out
+
+
+def test_the_command_that_runs_without_servers_leaves_out_how_they_are_run() -> None:
+    error = ModelUnavailable("a server cannot be reached")
+    error.offline = {"tasks": ("lab",), "scorer": "lab:lfm2"}
+    typed = ["run", "--task", "mine.toml", "--max-tokens-total", "5", "--lm-timeout=3", "--quiet"]
+    assert offline_command(typed, error) == "uae-bench run --quiet --task lab --scorer lab:lfm2"

@@ -72,4 +72,7 @@ def read_by(whose: str) -> frozenset[str]:
     return frozenset(each.name for each in fields(LmResources) if each.metadata.get("whose") == whose)
 
 
+RESOURCE_OPTIONS = frozenset(each.metadata["option"] for each in fields(LmResources) if each.metadata)
+"""How the resources are written on the command line."""
+
 USUAL = LmResources()

@@ -33,6 +33,8 @@ Answer = TypeVar("Answer")
 KEY, OWN_KEY = "UAE_BENCH_API_KEY", "OPENAI_API_KEY"
 OWN_HOST = "api.openai.com"
 PROBE_SECONDS = 10.0
+FIRST_SECONDS = 60.0
+"""A first answer may wait for a server that is busy with others, or compiles."""
 KEPT = "finished calls are kept"
 GO_ON = f"{KEPT}: once it answers, the same command goes on"
 
@@ -99,8 +101,9 @@ class Connection:
         if not self.tokenises:
             return False
         ids = self.ids("a a")
+        client = self.client.with_options(timeout=FIRST_SECONDS)
         with self._explained():
-            answer = self.client.completions.create(**self.scoring(ids))
+            answer = client.completions.create(**self.scoring(ids))
         found = (answer.choices[0].model_extra or {}).get("prompt_logprobs") if answer.choices else None
         return isinstance(found, list) and len(found) == len(ids)
 
