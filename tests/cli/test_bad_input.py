@@ -17,6 +17,8 @@ import pytest
 from tests.cli.parts import Outcome, call
 from tests.experiment import parts
 from tests.task.parts import write_jsonl
+from uae_bench.cli.outcome import offline_command
+from uae_bench.errors import ModelUnavailable
 
 
 def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
@@ -71,6 +73,11 @@ def run(folder: Path, *arguments: object, card: Path | None = None) -> Outcome:
         ("-r bm25 --set tiny.dpeth=3", 1, ("dpeth", "depth")),
         ("-r bm25 --quiet --verbose", 2, ("contradict",)),
         ("-r bm25 --device tpu", 2, ("tpu", "cuda")),
+        ("-r bm25 --lm-concurrency 2", 2, ("--lm-concurrency 2 changes nothing", "behind a server")),
+        ("-r bm25 --lm-cache-gib 2", 2, ("--lm-cache-gib 2.0 changes nothing", "vllm:")),
+        ("-r bm25 --max-cost 2 --price 1,2", 2, ("--max-cost 2.0 changes nothing", "behind a server")),
+        ("-r bm25 --price 1,2", 2, ("--price changes nothing", "--max-cost")),
+        ("-r bm25 --max-cost 2", 2, ("--max-cost needs prices", "--price 0.15,0.60")),
         ("-r bm25 --config nowhere.toml", 1, ("nowhere.toml", "No such file")),
         ("-r bm25 --data nowhere", 1, ("nowhere", "--data")),
         ("-r bm25 --train-data there", 2, ("--train-data there changes nothing", "no --train-task")),
@@ -452,3 +459,10 @@ def test_the_command_that_is_offered_without_a_hub_can_be_planned(tmp_path: Path
     assert planned.code == 0, planned.err
     for label in ("train uae (seed 0)", "retrieve dense:lab:encoder", "answer tiny/test with lab:lfm2"):
         assert label in planned.out
+
+
+def test_the_command_that_runs_without_servers_leaves_out_how_they_are_run() -> None:
+    error = ModelUnavailable("a server cannot be reached")
+    error.offline = {"tasks": ("lab",), "scorer": "lab:lfm2"}
+    typed = ["run", "--task", "mine.toml", "--max-tokens-total", "5", "--lm-timeout=3", "--quiet"]
+    assert offline_command(typed, error) == "uae-bench run --quiet --task lab --scorer lab:lfm2"

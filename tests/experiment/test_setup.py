@@ -10,7 +10,8 @@ import pytest
 from tests.experiment.parts import write_task
 from uae_bench.errors import BadInput, NotPossible, UaeBenchError, UnknownName, UsageError
 from uae_bench.experiment.request import request
-from uae_bench.experiment.setup import Setup, by_component, resolve
+from uae_bench.experiment.setup import Setup, by_component, refuse_unread, resolve
+from uae_bench.lm.resources import LmResources
 from uae_bench.task.task import load_task
 
 LMS = {"scorer": "lab:lfm2", "generator": "lab:neox", "held_out": ["lab:llama", "lab:neox"]}
@@ -205,3 +206,35 @@ def test_the_first_dot_parts_component_and_option() -> None:
         "lab": {"options.seed": 1},
         "uae": {"tau": 0.1, "mode": "lora"},
     }
+
+
+SERVER, ENGINE = "openai:x@http://127.0.0.1:9/v1", "vllm:lab:llama"
+
+
+@pytest.mark.parametrize(
+    ("given", "option", "reader"),
+    [
+        ({"concurrency": 2}, "--lm-concurrency 2", SERVER),
+        ({"timeout": 9.0}, "--lm-timeout 9.0", SERVER),
+        ({"max_tokens_total": 100}, "--max-tokens-total 100", SERVER),
+        ({"max_cost": 1.0, "prompt_price": 0.1}, "--max-cost 1.0", SERVER),
+        ({"tensor_parallel": 2}, "--lm-tensor-parallel 2", ENGINE),
+        ({"cache_gib": 0.5}, "--lm-cache-gib 0.5", ENGINE),
+    ],
+)
+def test_how_a_model_is_run_is_refused_where_no_model_of_the_run_reads_it(
+    tmp_path: Path, given: dict[str, Any], option: str, reader: str
+) -> None:
+    card = {**LMS, "measures": JUDGED}
+    resources = LmResources(device="cuda", **given)
+    with pytest.raises(UsageError, match=f"{option} changes nothing here"):
+        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card)])
+    other = ENGINE if reader == SERVER else SERVER
+    with pytest.raises(UsageError, match=f"{option} changes nothing here"):
+        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, generator=other)])
+    for role in ("scorer", "generator"):
+        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, **{role: reader})])
+    refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, held_out=(reader,))])
+    refuse_unread(resources, [setup_of(tmp_path, f"bm25>rankgpt:{reader}", card={**card, "measures": ["Success@1"]})])
+    with pytest.raises(UsageError, match="changes nothing here"):  # it judges nothing
+        refuse_unread(resources, [setup_of(tmp_path, "bm25", card={**card, "measures": ["Success@1"]})])

@@ -14,7 +14,7 @@ import pytest
 from tests.experiment import parts
 from tests.lm.serving import NAME, Serving, serving
 from tests.lm.test_hf import PAIRS
-from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
+from uae_bench.errors import BadInput, ModelUnavailable, NotPossible, UsageError
 from uae_bench.experiment import Experiment
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.hf import HfModel
@@ -23,7 +23,7 @@ from uae_bench.lm.server import KEY, OWN_KEY, Connection, ServerModel
 from uae_bench.lm.spec import parse_lm
 from uae_bench.prompts import INSTRUCT, PLAIN
 
-QUICK = LmResources(timeout=2, retries=1, concurrency=4)
+QUICK = LmResources(timeout=60, retries=1, concurrency=4)
 WRITING = Sampling(max_tokens=12)
 PROMPTS = [prompt for prompt, _ in PAIRS[::5]]
 
@@ -113,8 +113,15 @@ def test_what_passes_is_tried_again_and_changes_nothing(server: Serving, llama: 
 def test_what_stays_is_said_with_how_to_go_on(server: Serving, fault: int | str, said: str) -> None:
     server.faults = [fault] * 20
     with pytest.raises(ModelUnavailable, match=said) as caught:
-        connected(server).score_batch(PAIRS[:2])
+        connected(server, replace(QUICK, timeout=2) if fault == "hang" else QUICK).score_batch(PAIRS[:2])
     assert "finished calls are kept" in caught.value.hint
+
+
+def test_a_server_that_reads_less_than_it_says_is_not_waited_for(server: Serving) -> None:
+    server.faults = [400] * 20
+    with pytest.raises(ModelUnavailable, match="answered 400: as asked") as caught:
+        connected(server).score_batch(PAIRS[:2])
+    assert "--set lm.window" in caught.value.hint and "once it answers" not in caught.value.hint
 
 
 def test_nobody_there_is_said_at_once() -> None:
@@ -195,6 +202,38 @@ def test_killed_in_the_middle_and_started_again_the_records_are_those_of_an_undi
         assert server.answers + before < needed + 40  # no finished batch, and no probe, is asked for again
     kept = [parts.contents(tmp_path / place / "runs", "record.json") for place in ("whole", "broken")]
     assert kept[0] == kept[1]
+
+
+def test_a_prompt_beyond_the_window_is_refused_before_anything_is_sent(server: Serving) -> None:
+    with pytest.raises(BadInput, match=r"takes \d+ tokens, the model reads 255"):
+        connected(server).score([("harbour " * 500, " Ana")])
+    assert server.answers == 0
+
+
+def test_another_port_is_the_same_row_and_asks_nothing_again(folder: Callable[..., Path], tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, models=True)
+    local = HfModel(folder("llama"), "cpu", "float32")
+    records = []
+    for asks in (True, False):
+        with serving(local) as server:
+            fields = {"tasks": (str(card),), "held_out": (f"openai:{NAME}@{server.url}",), "limit": 2}
+            experiment = Experiment.prepare(fields, store=tmp_path / "store", device="cpu", lm_resources=QUICK)
+            results = experiment.run(tmp_path / "runs")
+            assert (server.answers > 1) == asks  # one asks whether it scores
+        records.append(parts.contents(tmp_path / "runs", "record.json"))
+        assert f"TokenF1 [openai:{NAME}]" in {one.measure for one in results.records[0].measures}
+    assert records[0] == records[1]
+    assert not any(b"127.0.0.1" in content for content in records[0].values())
+
+
+def test_two_servers_of_one_name_are_told_apart_or_refused(folder: Callable[..., Path], tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, models=True)
+    local = HfModel(folder("llama"), "cpu", "float32")
+    with serving(local) as one, serving(local) as other:
+        specs = tuple(f"openai:{NAME}@{server.url}" for server in (one, other))
+        with pytest.raises(UsageError, match=f"would both be openai:{NAME} in the records") as caught:
+            parts.prepare(card, tmp_path / "store", held_out=specs)
+    assert "--served-model-name" in caught.value.hint
 
 
 def test_items_come_back_in_their_order(server: Serving) -> None:

@@ -150,7 +150,7 @@ def resources(
         int, typer.Option("--lm-tensor-parallel", min=1, help="Devices that share a model's weights (vllm:).")
     ] = 1,
     cache_gib: Annotated[
-        float | None, typer.Option("--lm-cache-gib", min=0, help="Memory for keys and values (vllm:).")
+        float | None, typer.Option("--lm-cache-gib", min=0.001, help="Memory for keys and values (vllm:).")
     ] = None,
     max_tokens_total: Annotated[
         int | None, typer.Option(min=1, help="Stop when a server's answers have taken so many tokens.")
@@ -209,11 +209,13 @@ def lm_resources(given: Mapping[str, Any]) -> LmResources:
     """How language models are run, by the options.
 
     Raises:
-        UsageError: a price that is none, or a cap without prices.
+        UsageError: a price that is none, or prices and a cap one without the other.
     """
     from uae_bench.lm.resources import LmResources
 
     named = ("concurrency", "timeout", "tensor_parallel", "cache_gib", "max_tokens_total", "max_cost")
+    if given["price"] and given["max_cost"] is None:
+        raise UsageError("--price changes nothing here: there is no --max-cost", hint="give both, or neither")
     prices = _prices(given["price"]) if given["price"] else (0.0, 0.0)
     if given["max_cost"] is not None and not any(prices):
         raise UsageError("--max-cost needs prices to count with", hint="e.g. --price 0.15,0.60 per million tokens")

@@ -65,10 +65,13 @@ def show_error(error: UaeBenchError) -> None:
 
 
 def offline_command(arguments: Sequence[str], error: UaeBenchError) -> str:
-    """The command with the fields of `error.offline` in place of its own, on its own data if that could be read."""
+    """The command with the fields of `error.offline` in place of its own, on its own data if that could be read; how
+    servers and engines are run is left out, since the lab's models are neither.
+    """
     from uae_bench.cli.arguments import OPTIONS, options_of
+    from uae_bench.lm.resources import RESOURCE_OPTIONS
 
-    replaced = {"--config", *(spelling for spellings in OPTIONS.values() for spelling in spellings)}
+    replaced = {"--config", *RESOURCE_OPTIONS, *(spelling for spellings in OPTIONS.values() for spelling in spellings)}
     if isinstance(error, DataUnavailable):
         replaced |= {"--data", "--train-data"}
     kept: list[str] = []

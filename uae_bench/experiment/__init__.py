@@ -27,7 +27,7 @@ from uae_bench.experiment.offline import on_the_lab, without_models
 from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.request import Request, request
 from uae_bench.experiment.results import Results, read_comparisons, write_row
-from uae_bench.experiment.setup import Setup, by_component, reads_encoder, resolve, trains
+from uae_bench.experiment.setup import Setup, by_component, reads_encoder, refuse_unread, resolve, trains
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.experiment.timing import time_rows
 from uae_bench.lm.resources import USUAL, LmResources
@@ -116,6 +116,7 @@ class Experiment:
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
+        refuse_unread(lm_resources, [plan.setup for plan in plans])
         for plan in plans:
             _require_rows(plan, asked, names)
         return cls(asked, tuple(plans), Runner(place, progress, device), models)

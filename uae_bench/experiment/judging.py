@@ -62,7 +62,7 @@ def generate_step(bench: Bench, spec: LmSpec, context: Step | str, size: int, sa
     needs = {"run": run} if run else {}
     return Step(
         "generate",
-        f"answer {bench.label} with {spec.text} ({run.label if run else context})",
+        f"answer {bench.label} with {spec.shown} ({run.label if run else context})",
         {"context": kind, "size": shown, "sampling": {**asdict(sampling), "stop": list(sampling.stop)}, **bench.scope},
         facts,
         produce,
@@ -92,6 +92,11 @@ class Judge:
     closed_book: Step | None = None
     gold: Step | None = None
 
+    @property
+    def name(self) -> str:
+        """The model as keys, measures and records name it."""
+        return self.spec.shown
+
     def steps(self) -> dict[str, Step]:
         """Its steps by role."""
         single = {"generations": self.generations, "closed_book": self.closed_book, "gold": self.gold}
@@ -100,7 +105,7 @@ class Judge:
 
     def needs(self) -> dict[str, Step]:
         """Its steps under names that no other judge uses."""
-        return {f"{self.spec.text} {role}": step for role, step in self.steps().items()}
+        return {f"{self.name} {role}": step for role, step in self.steps().items()}
 
 
 def evaluate_step(
@@ -140,7 +145,7 @@ def evaluate_step(
     config: dict[str, Json] = {
         "measures": [str(measure) for measure in measures],
         "definition": definition,
-        "judges": [{"spec": judge.spec.text, "held out": judge.held_out} for judge in judges],
+        "judges": [{"spec": judge.name, "held out": judge.held_out} for judge in judges],
         **bench.scope,
     }
     versions = {each.name: each.family.version for each in measures if not MEASURES.is_built_in(each.name)}
@@ -168,7 +173,7 @@ def _judged_values(
     definition: str,
     progress: Progress,
 ) -> list[Value]:
-    found = {role: inputs[f"{judge.spec.text} {role}"] for role in judge.steps()}
+    found = {role: inputs[f"{judge.name} {role}"] for role in judge.steps()}
     labels = [runs.read_utilities(found[role].folder / UTILITIES) for role in found if role.startswith("labels")]
     shared = utilities(labels[0], definition) if labels else {}
     judged = replace(
@@ -182,7 +187,7 @@ def _judged_values(
     lacking = {need for need in JUDGED_NEEDS if getattr(judged, need) is None}
     asked = [measure for measure in measures if measure.needs & JUDGED_NEEDS and not measure.needs & lacking]
     values = pipeline.evaluate(asked, judged, progress) if asked else []
-    suffix = f" [{judge.spec.text}]" if judge.held_out else ""
+    suffix = f" [{judge.name}]" if judge.held_out else ""
     return [replace(value, measure=value.measure + suffix) for value in values]
 
 

@@ -70,7 +70,7 @@ def label_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step], without:
 
     return Step(
         "utility",
-        f"label {bench.label} with {spec.text}",
+        f"label {bench.label} with {spec.shown}",
         {"depth": LABELLED_DEPTH, **bench.scope},
         facts,
         produce,

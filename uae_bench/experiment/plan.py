@@ -105,6 +105,7 @@ class TaskPlan:
             NotPossible: a system needs answers or evidence that its training task does not have.
         """
         self._require_held_out()
+        self._require_told_apart()
         rows = [
             self._reference_row(system, seed)
             for system in self.setup.references
@@ -199,6 +200,17 @@ class TaskPlan:
     def _family(self, spec: str) -> str:
         """By the user's word, else by what is known of the model."""
         return self.setup.families.get(spec) or parse_lm(spec).family()
+
+    def _require_told_apart(self) -> None:
+        """Nothing where all that judge have names of their own in the records, which hold no addresses."""
+        judges: dict[str, str] = {}
+        for spec in self.setup.judges:
+            name = parse_lm(spec).shown
+            if judges.setdefault(name, spec) != spec:
+                raise UsageError(
+                    f"{judges[name]} and {spec} would both be {name} in the records",
+                    hint="give both roles to one server, or let one serve it under another name: --served-model-name",
+                )
 
     def _require_own_name(self, name: str) -> None:
         rows = {each.name for each in self.setup.references} | {system.name for system in self.setup.systems}
@@ -376,7 +388,7 @@ class TaskPlan:
             labels,
             states,
             checked(Training, "training", terms.settings.get("training", {})),
-            self.setup.scorer,
+            parse_lm(self.setup.scorer).shown if self.setup.scorer else "",
         )
         return self._share(("train", name, seed), step)
 
@@ -428,7 +440,7 @@ class TaskPlan:
         return checked(model, name, {**seeded, **given})
 
     def _model_ref(self, spec: LmSpec) -> ModelRef:
-        return ModelRef(spec=spec.text, identity=dict(self.test.identity(spec)), family=self._family(spec.text))
+        return ModelRef(spec=spec.shown, identity=dict(self.test.identity(spec)), family=self._family(spec.text))
 
     def _reads_seed(self, name: str) -> bool:
         return name in TRAINERS or "seed" in _settings_of(name).model_fields

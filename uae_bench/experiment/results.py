@@ -161,7 +161,7 @@ def _steps_of(row: Row) -> dict[str, Step]:
         steps |= {f"{role} for {name}": step.needs[role] for name, step in row.train.items() if role in step.needs}
     steps |= {"samples": row.samples} if row.samples else {}
     for judge in row.judges:
-        steps |= {f"{judge.spec.text} {role}": step for role, step in judge.steps().items()}
+        steps |= {f"{judge.name} {role}": step for role, step in judge.steps().items()}
     return steps
 
 

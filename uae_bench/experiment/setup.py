@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment.judging import JUDGED_NEEDS
 from uae_bench.experiment.learning import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
 from uae_bench.lm.families import UNKNOWN
+from uae_bench.lm.resources import USUAL, LmResources
+from uae_bench.lm.spec import parse_lm
 from uae_bench.metrics.measure import Measure
 from uae_bench.references import ReferenceSystem, is_reference, parse_reference, refuse_chained
 from uae_bench.registry import nearest
@@ -68,6 +70,12 @@ class Setup:
         return chains_of(self.systems, self.references)
 
     @property
+    def models(self) -> set[str]:
+        """Every language model that scores, writes, ranks or is held out."""
+        ranks = (step.argument for system in self.chains for step in system.steps if asks(step))
+        return {spec for spec in (self.scorer, self.generator, *self.held_out, *ranks) if spec}
+
+    @property
     def judges(self) -> dict[str, str]:
         """The language models that a measure asks, scorer and generator first, and what each is to this task.
 
@@ -82,7 +90,11 @@ class Setup:
             "generator": self.generator if needs & WRITTEN else "",
         }
         named = dict.fromkeys(spec for spec in (*own.values(), *self.held_out) if spec)
-        return {spec: " and ".join(role for role in own if own[role] == spec) or f"held-out {spec}" for spec in named}
+        return {spec: " and ".join(role for role in own if own[role] == spec) or _held_out_role(spec) for spec in named}
+
+
+def _held_out_role(spec: str) -> str:
+    return f"held-out {parse_lm(spec).shown}"
 
 
 def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting]]:
@@ -339,3 +351,17 @@ def _refuse_unused(settings: Settings, used: set[str]) -> None:
                 f"--set {component}.{option} changes nothing here: no row uses {component}",
                 hint=nearest(component, used),
             )
+
+
+def refuse_unread(resources: LmResources, setups: Iterable[Setup]) -> None:
+    """Nothing where some language model reads every resource that is not the usual one.
+
+    Raises:
+        UsageError: a resource that no language model of the run reads.
+    """
+    read = {name for setup in setups for spec in setup.models for name in parse_lm(spec).reads}
+    for option in fields(resources):
+        value = getattr(resources, option.name)
+        if option.compare and option.name not in {"device", *read} and value != getattr(USUAL, option.name):
+            what = f"{option.metadata['option']} {value} changes nothing here: no language model of this run reads it"
+            raise UsageError(what, hint=f"leave it out; {option.metadata['whose']} read it")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from uae_bench.errors import BadInput, ModelUnavailable
 from uae_bench.lm.families import LAB, Descent, descent_of
-from uae_bench.lm.resources import LmResources
+from uae_bench.lm.resources import ENGINES, LmResources, read_by
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
 from uae_bench.weights import find_folder, identify, parameters, read_json, tokenizer_files
 
@@ -28,6 +28,11 @@ class Backend(Protocol):
     @property
     def shows_states(self) -> bool:
         """Whether its models are StateReaders too."""
+        ...
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The fields of LmResources that change how its models are run; `device` is that of everything else too."""
         ...
 
     def scores(self, name: str, revision: str) -> bool: ...
@@ -52,6 +57,7 @@ class LocalBackend:
     find: Callable[[str, str], Path]
     descent: Callable[[str, Path], Descent]
     shows_states: bool = True
+    reads: frozenset[str] = frozenset({"device"})
 
     def scores(self, name: str, revision: str) -> bool:
         return True
@@ -110,6 +116,7 @@ class VllmBackend(LocalBackend):
     """The same files, run by vLLM. `lab:NAME` behind it is a family of the lab."""
 
     shows_states: bool = False
+    reads: frozenset[str] = read_by(ENGINES)
 
     def open(
         self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None

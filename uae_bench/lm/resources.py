@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from threading import Lock
+from typing import Any
 
 from uae_bench.errors import NotPossible
 
@@ -17,6 +18,13 @@ class Spent:
     lock: Lock = field(default_factory=Lock)
 
 
+def _option(usual: Any, name: str, whose: str) -> Any:
+    return field(default=usual, metadata={"option": name, "whose": whose})
+
+
+ENGINES, SERVERS = "models in this process's vLLM (vllm:)", "models behind a server (openai:)"
+
+
 @dataclass(frozen=True, slots=True)
 class LmResources:
     """`device` as torch names it. For vLLM in this process: `tensor_parallel` devices share one model's weights, and
@@ -28,15 +36,15 @@ class LmResources:
     """
 
     device: str = "cpu"
-    tensor_parallel: int = 1
-    cache_gib: float | None = None
-    concurrency: int = 8
-    timeout: float = 120.0
-    retries: int = 5
-    max_tokens_total: int | None = None
-    max_cost: float | None = None
-    prompt_price: float = 0.0
-    completion_price: float = 0.0
+    tensor_parallel: int = _option(1, "--lm-tensor-parallel", ENGINES)
+    cache_gib: float | None = _option(None, "--lm-cache-gib", ENGINES)
+    concurrency: int = _option(8, "--lm-concurrency", SERVERS)
+    timeout: float = _option(120.0, "--lm-timeout", SERVERS)
+    retries: int = _option(5, "LmResources.retries", SERVERS)
+    max_tokens_total: int | None = _option(None, "--max-tokens-total", SERVERS)
+    max_cost: float | None = _option(None, "--max-cost", SERVERS)
+    prompt_price: float = _option(0.0, "--price", SERVERS)
+    completion_price: float = _option(0.0, "--price", SERVERS)
     spent: Spent = field(default_factory=Spent, compare=False)
 
     def spend(self, prompt_tokens: int, completion_tokens: int) -> None:
@@ -58,5 +66,13 @@ class LmResources:
             hint = "finished calls are kept: raise it and run the same command again"
             raise NotPossible(f"this run's calls have {said}", hint=hint)
 
+
+def read_by(whose: str) -> frozenset[str]:
+    """The resources that `ENGINES` or `SERVERS` read."""
+    return frozenset(each.name for each in fields(LmResources) if each.metadata.get("whose") == whose)
+
+
+RESOURCE_OPTIONS = frozenset(each.metadata["option"] for each in fields(LmResources) if each.metadata)
+"""How the resources are written on the command line."""
 
 USUAL = LmResources()

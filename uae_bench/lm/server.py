@@ -20,7 +20,7 @@ from uae_bench.errors import BadInput, ModelUnavailable, NotPossible
 from uae_bench.lm.base import MARK, Generated, Pair, Sampling, Tokens, chance_seed, cut_at_stop, in_turn, opened_once
 from uae_bench.lm.families import LAB, Descent, by_name, called
 from uae_bench.lm.planned import PlannedModel
-from uae_bench.lm.resources import LmResources
+from uae_bench.lm.resources import SERVERS, LmResources, read_by
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
 from uae_bench.records import Likelihood
 
@@ -35,7 +35,10 @@ Answer = TypeVar("Answer")
 KEY, OWN_KEY = "UAE_BENCH_API_KEY", "OPENAI_API_KEY"
 OWN_HOST = "api.openai.com"
 PROBE_SECONDS = 10.0
-GO_ON = "finished calls are kept: once it answers, the same command goes on"
+FIRST_SECONDS = 60.0
+"""A first answer may wait for a server that is busy with others, or compiles."""
+KEPT = "finished calls are kept"
+GO_ON = f"{KEPT}: once it answers, the same command goes on"
 
 
 class Connection:
@@ -124,8 +127,9 @@ class Connection:
         if not self.tokenises:
             return False
         ids = self.ids("a a")
+        client = self.client.with_options(timeout=FIRST_SECONDS)
         with self._explained():
-            answer = self.client.completions.create(**self.scoring(ids))
+            answer = client.completions.create(**self.scoring(ids))
         found = (answer.choices[0].model_extra or {}).get("prompt_logprobs") if answer.choices else None
         return isinstance(found, list) and len(found) == len(ids)
 
@@ -200,7 +204,7 @@ class Connection:
 
         try:
             yield
-        except openai.AuthenticationError as error:
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             hint = f"set {self.key_name} in the environment"
             raise ModelUnavailable(f"{self.url} refuses the key", hint=hint) from error
         except openai.APITimeoutError as error:
@@ -212,9 +216,16 @@ class Connection:
             raise ModelUnavailable(f"{self.url} cannot be reached", hint=f"start the server; {GO_ON}") from error
         except openai.APIStatusError as error:
             what = f"{self.url} answered {error.status_code}: {_said(error)}"
-            raise ModelUnavailable(what, hint=GO_ON) from error
+            raise ModelUnavailable(what, hint=self._remedy(error.status_code)) from error
         except (openai.OpenAIError, ValueError) as error:
             raise ModelUnavailable(f"{self.url} answered with rubbish: {str(error)[:120]}", hint=GO_ON) from error
+
+    def _remedy(self, status: int) -> str:
+        if status == 404:
+            return f"let it serve {self.model} again; {GO_ON}"
+        if status in (400, 413, 422):
+            return f"it refuses what it is asked: --set lm.window=1024, say, where that is too long for it; {KEPT}"
+        return GO_ON
 
 
 class ServerTokenizer:
@@ -378,6 +389,7 @@ class OpenAiBackend:
     """`openai:MODEL@http://host:port/v1`. What a server says of itself cannot be verified, and its identity says so."""
 
     shows_states = False
+    reads = read_by(SERVERS)
 
     def __init__(self) -> None:
         self._connections: dict[tuple[str, str], Connection] = {}

@@ -35,6 +35,16 @@ class LmSpec:
         return f"{self.backend}:{self.name}" + (f"@{self.revision}" if self.revision else "")
 
     @property
+    def shown(self) -> str:
+        """As a record names it: the address of a server is no part of the model."""
+        return f"{self.backend}:{self.name}" if "://" in self.revision else self.text
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The fields of LmResources that change how it is run."""
+        return LMS[self.backend].reads
+
+    @property
     def prompt(self) -> PromptTemplate:
         """The template that suits the model: `instruct` where its tokenizer has a chat template, else `plain`.
 

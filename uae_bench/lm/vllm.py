@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from uae_bench.errors import ModelUnavailable, NotPossible
+from uae_bench.errors import ModelUnavailable, NotPossible, UaeBenchError
 from uae_bench.lm.base import Generated, Pair, Sampling, Tokens, chance_seed, cut_at_stop
 from uae_bench.lm.folder import FolderModel
 from uae_bench.lm.local import Dtype
@@ -19,7 +20,8 @@ from uae_bench.records import Likelihood
 
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # what is printed is the command line's business
 os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-
+# An engine of another process computes together whatever has arrived: the same batch would have other last digits.
+os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
 CPU_CACHE_GIB = 1.0
 """Memory for keys and values where nothing is said: left to itself, vLLM takes most of a machine's memory."""
@@ -50,17 +52,20 @@ class VllmModel(FolderModel):
 
         on_cpu = current_platform.is_cpu()
         gib = self.resources.cache_gib or (CPU_CACHE_GIB if on_cpu else None)
-        with _explained(self.folder):
+        with _explained(self.folder), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return vllm.LLM(
                 str(self.folder),
                 dtype=self.dtype,
                 max_model_len=self.window + 1,
                 tensor_parallel_size=self.resources.tensor_parallel,
                 kv_cache_memory_bytes=None if gib is None else int(gib * 2**30),
+                enable_prefix_caching=False,  # a batch must not depend on the ones before it
                 enforce_eager=on_cpu,  # compiling takes longer than a laptop's run
                 # its CPU kernel takes queries laid out by head (LFM2's) for more tokens: docs/decisions.md
                 compilation_config={"custom_ops": ["-rotary_embedding"]} if on_cpu else None,
                 load_format="safetensors",
+                use_tqdm_on_load=False,
                 trust_remote_code=False,
                 seed=0,
             )
@@ -114,6 +119,9 @@ class VllmModel(FolderModel):
 @contextmanager
 def open_engine(folder: Path, dtype: Dtype, resources: LmResources, window: int | None) -> Iterator[VllmModel]:
     """A model whose engine and memory are given back on exit."""
+    import torch
+
+    set_num_threads = torch.set_num_threads
     model = VllmModel(folder, dtype, resources, window)
     try:
         yield model
@@ -121,7 +129,10 @@ def open_engine(folder: Path, dtype: Dtype, resources: LmResources, window: int 
         engine = model.__dict__.pop("engine", None)
         if engine is not None:
             engine.llm_engine.engine_core.shutdown()
-        gc.collect()
+            del engine
+        if "vllm.distributed" in sys.modules:  # an engine that could not start has left its weights as well
+            sys.modules["vllm.distributed"].cleanup_dist_env_and_memory()
+        torch.set_num_threads = set_num_threads  # on a CPU the engine puts one that does nothing in its place
 
 
 def _stopped_early(output: Any) -> bool:
@@ -140,9 +151,12 @@ def _explained(folder: Path) -> Iterator[None]:
     """What vLLM says when it cannot go on, with what to do."""
     try:
         yield
-    except (RuntimeError, ValueError, OSError, KeyError) as error:
-        if "memory" in str(error).lower():
-            hint = "give the engine less or more of it: --lm-cache-gib, --tensor-parallel, or a smaller model"
-            raise NotPossible(f"vLLM lacks memory for {folder}: {error}", hint=hint) from error
+    except UaeBenchError:
+        raise
+    except Exception as error:  # the engine's own errors share no base class
+        said = str(error).strip() or type(error).__name__
+        if isinstance(error, MemoryError) or "memory" in said.lower():
+            hint = "--lm-cache-gib sets what the engine has for keys and values; --set lm.window=1024 lets it read less"
+            raise NotPossible(f"vLLM lacks memory for {folder}: {said}", hint=hint) from error
         hint = "hf: runs every class of transformers; VLLM_LOGGING_LEVEL=INFO shows what the engine did"
-        raise ModelUnavailable(f"vLLM cannot run the model in {folder}: {error}", hint=hint) from error
+        raise ModelUnavailable(f"vLLM cannot run the model in {folder}: {said}", hint=hint) from error
