@@ -18,7 +18,7 @@ from uae_bench.errors import BadInput, NotPossible
 from uae_bench.metrics import Judged, Measure
 from uae_bench.records import Ranking, RetrievalView, Run, Value
 from uae_bench.retrieval.chain import Chain, build_chain, parse_system
-from uae_bench.retrieval.component import Reranker, Resources
+from uae_bench.retrieval.component import Reranked, Reranker, Resources
 from uae_bench.task.task import Task
 
 
@@ -70,12 +70,12 @@ class Lazy(Reranker):
     unread: list[bool] = field(default_factory=list)
     views: list[RetrievalView] = field(default_factory=list)
 
-    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Run:
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
         shown = {passage.id for passage in view.passages}
         self.unread.append(not shown <= self.read)
         self.read |= shown
         self.views.append(view)
-        return Run(self.name, depth, {query.id: run.rankings[query.id] for query in view.queries})
+        return Reranked(Run(self.name, depth, {query.id: run.rankings[query.id] for query in view.queries}))
 
 
 def test_a_reranker_is_timed_on_its_own_querys_passages_which_it_has_read_before(task: Task) -> None:

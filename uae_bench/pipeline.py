@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from uae_bench.records import (
     TrainingSet,
     Value,
 )
+from uae_bench.retrieval.chain import Chain, Fusion
 from uae_bench.seper import Evidence, Judge, gather
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from uae_bench.metrics import Judged, Measure
-    from uae_bench.retrieval.chain import Chain
     from uae_bench.retrieval.component import Resources, Searcher
     from uae_bench.significance import Correction
     from uae_bench.systems.trainer import Trainer
@@ -79,24 +79,52 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """A system with the passages of a view indexed, which runs and timings share."""
+    """A system with the passages of a view indexed, which runs and timings share.
+
+    `searcher` is its first stage's; None where that fuses `members`.
+    """
 
     chain: Chain
     view: RetrievalView
-    searcher: Searcher[Any]
+    searcher: Searcher[Any] | None
+    members: tuple[Indexed, ...] = ()
 
 
 def index(chain: Chain, view: RetrievalView) -> Indexed:
     """The system ready to search: its first stage has tokenised or encoded the passages. The bill of retrieval."""
+    if isinstance(chain.first, Fusion):
+        return Indexed(chain, view, None, tuple(index(member, view) for member in chain.first.members))
     return Indexed(chain, view, chain.first.prepare(view))
 
 
 def retrieve(indexed: Indexed, *, depth: int) -> Retrieved:
     """What a system finds: its first stage searches, each reranker then orders anew, `depth` passages per query."""
     chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
+    if isinstance(chain.first, Fusion):
+        kept = chain.first.rule.member_depth(depth)
+        return fuse(chain, view, [retrieve(member, depth=kept) for member in indexed.members], depth=depth)
+    if searcher is None:
+        raise BadInput(f"{chain.name} is not indexed", hint="index it first")
     encoded = searcher.encode(view.queries)
     run = Run(chain.name, depth, searcher.search(view.queries, encoded, depth=depth))
-    facts, asked = dict(searcher.facts(encoded, depth=depth)), list[Asked]()
+    return _reranked(chain, view, Retrieved(run, searcher.facts(encoded, depth=depth)), depth)
+
+
+def fuse(chain: Chain, view: RetrievalView, found: Sequence[Retrieved], *, depth: int) -> Retrieved:
+    """What a system finds whose first stage fuses others, given what those found.
+
+    What is told of them, and what they asked, bears their names.
+    """
+    if not isinstance(chain.first, Fusion):
+        raise BadInput(f"{chain.name} fuses nothing", hint="retrieve what it finds")
+    run = chain.first.rule.fuse(chain.name, [each.run for each in found], depth)
+    facts = {f"{each.run.system}: {name}": value for each in found for name, value in each.facts.items()}
+    asked = tuple(replace(one, step=f"{each.run.system}: {one.step}") for each in found for one in each.asked)
+    return _reranked(chain, view, Retrieved(run, facts, asked), depth)
+
+
+def _reranked(chain: Chain, view: RetrievalView, found: Retrieved, depth: int) -> Retrieved:
+    run, facts, asked = found.run, dict(found.facts), list(found.asked)
     for reranker in chain.rerankers:
         reranked = reranker.rerank(view, run, depth=depth)
         run = reranked.run
@@ -110,48 +138,71 @@ def time_queries(
 ) -> dict[str, list[float]]:
     """Seconds per query, one query at a time, warm, over the first `sample` queries: encode, search, each reranker.
 
-    Past `seconds` of timing it ends sooner, though not before `LEAST_TIMED` queries.
+    Past `seconds` of timing it ends sooner, though not before `LEAST_TIMED` queries. Members of a fusion work one after
+    the other: `encode` and `search` are sums over them, the fusion itself is part of `search`, and a member's reranker
+    has a stage of its own that bears the member's name.
 
     Not in it: indexing, loading models, and encoding passages, also for a bi-encoder that reranks, since its vectors
     need no query. A reranker is handed the passages that its query's run holds and no others; a cross-encoder reads
     them while the clock runs.
     """
-    chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
-    queries = view.queries[:sample]
-    rerankers = [reranker.forgetful() for reranker in chain.rerankers]
-    passages = {passage.id: passage for passage in view.passages}
+    queries = indexed.view.queries[:sample]
+    passages = {passage.id: passage for passage in indexed.view.passages}
 
     def found_by(run: Run, queries: Sequence[Query]) -> RetrievalView:
         pools = {query.id: run.rankings[query.id].passages for query in queries}
         kept = dict.fromkeys(passage for pool in pools.values() for passage in pool)
         return RetrievalView(tuple(passages[passage] for passage in kept), tuple(queries), pools)
 
-    def timed(query: Query) -> dict[str, float]:
-        started = time.perf_counter()
-        encoded = searcher.encode([query])
-        between = time.perf_counter()
-        found = searcher.search([query], encoded, depth=depth)
-        took = {"encode": between - started, "search": time.perf_counter() - between}
-        run = Run(chain.name, depth, found)
-        for place, reranker in enumerate(rerankers, start=1):
-            alone = found_by(run, [query])
+    def timed(
+        system: Indexed, queries: Sequence[Query], depth: int, *, asking: bool = True
+    ) -> tuple[Run, dict[str, float]]:
+        """A run over the queries and the seconds of each stage; without what remembers its answers if not `asking`."""
+        chain, searcher = system.chain, system.searcher
+        took = {"encode": 0.0, "search": 0.0}
+        if isinstance(chain.first, Fusion):
+            runs = []
+            for member in system.members:
+                found, its = timed(member, queries, chain.first.rule.member_depth(depth), asking=asking)
+                runs.append(found)
+                for stage, lasted in its.items():
+                    own = stage if stage in ("encode", "search") else f"{member.chain.name}: {stage}"
+                    took[own] = took.get(own, 0.0) + lasted
+            started = time.perf_counter()
+            run = chain.first.rule.fuse(chain.name, runs, depth)
+            took["search"] += time.perf_counter() - started
+        elif searcher is not None:
+            started = time.perf_counter()
+            encoded = searcher.encode(queries)
+            between = time.perf_counter()
+            run = Run(chain.name, depth, searcher.search(queries, encoded, depth=depth))
+            took = {"encode": between - started, "search": time.perf_counter() - between}
+        for place, reranker in enumerate(chain.rerankers, start=1):
+            if not asking and reranker.forgetful() is not reranker:
+                continue
+            alone = found_by(run, queries)
             started = time.perf_counter()
             run = reranker.rerank(alone, run, depth=depth).run
             took[f"rerank {place}"] = time.perf_counter() - started
-        return took
+        return Run(chain.name, depth, run.rankings), took
 
-    run = Run(chain.name, depth, searcher.search(queries, searcher.encode(queries), depth=depth))
-    for reranker, timed_one in zip(chain.rerankers, rerankers, strict=True):
-        if timed_one is reranker:  # loads its model, and encodes the passages of all these queries
-            reranker.rerank(found_by(run, queries), run, depth=depth)
-    timed(queries[0])  # a first query alone takes longer
+    timed(indexed, queries, depth, asking=False)  # loads rerankers, which encode the passages of all these queries
+    clocked = _forgetful(indexed)
+    timed(clocked, queries[:1], depth)  # a first query alone takes longer
     rows = list[dict[str, float]]()
     until = time.perf_counter() + seconds
     for query in queries:
-        rows.append(timed(query))
+        rows.append(timed(clocked, [query], depth)[1])
         if len(rows) >= LEAST_TIMED and time.perf_counter() > until:
             break
     return {stage: [row[stage] for row in rows] for stage in rows[0]}
+
+
+def _forgetful(indexed: Indexed) -> Indexed:
+    """The same system with rerankers that do all their work every time, those of a fusion's members too."""
+    rerankers = tuple(reranker.forgetful() for reranker in indexed.chain.rerankers)
+    members = tuple(map(_forgetful, indexed.members))
+    return replace(indexed, chain=replace(indexed.chain, rerankers=rerankers), members=members)
 
 
 def label(

@@ -16,11 +16,11 @@ from uae_bench.experiment.host import host
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec, parse_lm
-from uae_bench.pipeline import Indexed, Pools
+from uae_bench.pipeline import Indexed, Pools, Retrieved
 from uae_bench.references import Gains, ReferenceSystem, reordered
 from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.chain import Chain, System, asks, build_chain, fusion_rule
 from uae_bench.retrieval.chain import Step as ChainStep
-from uae_bench.retrieval.chain import System, asks, build_chain
 from uae_bench.retrieval.component import Ability, Settings
 from uae_bench.retrieval.dense import DENSE
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
@@ -87,18 +87,25 @@ def retrieval_steps(
     depth: int,
     configs: Mapping[str, Settings],
     trained: Mapping[str, Step],
+    members: Sequence[Step] = (),
 ) -> Retrieval:
-    """Stages retrieve and latency of a chain; `trained` holds the training step of each name that has to be trained.
+    """Stages retrieve and latency of a system; `trained` holds the training step of each name that has to be trained,
+    `members` what finds the runs that its first stage fuses, each as deep as `member_depth` says.
 
     Both use one index where they run one after the other. Times hold for the machine that took them: it is in the key.
+
+    Raises:
+        UsageError: a fusion's settings do not fit its members.
     """
     facts = dict(bench.facts)
     options: dict[str, Json] = {}
     for place, step in enumerate(system.steps):
         component = DENSE if step.name in trained else RETRIEVERS[step.name]
         config = configs[step.name]
-        options[f"{place} {step.name}"] = {**config.model_dump(), "version": component.version}
-        if step.name not in trained:
+        options[f"{place} {step.name}"] = {**config.model_dump(mode="json"), "version": component.version}
+        if step.members:
+            fusion_rule(step, configs)
+        elif step.name not in trained:
             facts[f"{place} {step}"] = digest_of(dict(component.identity(step.argument, config)))
         if asks(step):
             spec = parse_lm(step.argument)
@@ -107,24 +114,31 @@ def retrieval_steps(
     work = " ".join(fact for role, fact in facts.items() if role.endswith(" asked"))
 
     needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
+    needs |= {f"member {place}": step for place, step in enumerate(members)}
     told: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
+
+    def built(inputs: Mapping[str, Artifact]) -> Chain:
+        folders = {name: inputs[f"trained {name}"].folder for name in trained}
+        return build_chain(system, configs, bench.running(), folders)
 
     def indexed(inputs: Mapping[str, Artifact]) -> Indexed:
         def make() -> Indexed:
-            folders = {name: inputs[f"trained {name}"].folder for name in trained}
-            chain = build_chain(system, configs, bench.running(), folders)
-            return pipeline.index(chain, bench.view(read_pools(inputs["pools"])))
+            return pipeline.index(built(inputs), bench.view(read_pools(inputs["pools"])))
 
         return bench.indexed.get(digest_of([told, facts, {role: one.digest for role, one in inputs.items()}]), make)
 
     def find(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
-        found = pipeline.retrieve(indexed(inputs), depth=depth)
+        fused = [_retrieved(inputs[f"member {place}"]) for place in range(len(members))]
+        if members:  # each member's run is an artifact, its own row's where it has one
+            found = pipeline.fuse(built(inputs), bench.view(read_pools(inputs["pools"])), fused, depth=depth)
+        else:
+            found = pipeline.retrieve(indexed(inputs), depth=depth)
         runs.write_run(found.run, folder / RUN)
         (folder / FACTS).write_text(canonical_json(dict(found.facts)))
-        if not work:
-            return {}
-        runs.write_asked(found.asked, folder / ASKED)
-        return {"tokens": sum(one.prompt_tokens + one.completion_tokens for one in found.asked), "work": work}
+        if work or found.asked:
+            runs.write_asked(found.asked, folder / ASKED)
+        own = found.asked[sum(len(each.asked) for each in fused) :]
+        return {"tokens": sum(one.prompt_tokens + one.completion_tokens for one in own), "work": work} if work else {}
 
     def time(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         seconds = pipeline.time_queries(indexed(inputs), depth=depth, sample=TIMED_QUERIES, seconds=TIMED_SECONDS)
@@ -149,6 +163,17 @@ def retrieval_steps(
         ),
         Step("latency", f"time {system.name} on {bench.label}", {**told, **where}, facts, time, needs),
     )
+
+
+def member_depth(system: System, configs: Mapping[str, Settings], depth: int) -> int:
+    """How many passages each member of a fusion keeps, where the system keeps `depth`."""
+    return fusion_rule(system.steps[0], configs).member_depth(depth)
+
+
+def _retrieved(artifact: Artifact) -> Retrieved:
+    facts = json.loads((artifact.folder / FACTS).read_text(encoding="utf-8"))
+    asked = runs.read_asked(artifact.folder / ASKED) if (artifact.folder / ASKED).is_file() else ()
+    return Retrieved(runs.read_run(artifact.folder / RUN), facts, tuple(asked))
 
 
 def _require_able(spec: LmSpec, step: ChainStep, abilities: Sequence[Ability]) -> None:
