@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uae_bench.encoder_source import PRESETS, encoder_identity, locate_encoder
-from uae_bench.errors import BadInput, ModelUnavailable, UsageError
+from uae_bench.encoder_source import PRESETS, encoder_identity, is_nv_embed, locate_encoder
+from uae_bench.errors import BadInput, ModelUnavailable, UaeBenchError, UsageError
 from uae_bench.progress import SILENT, Progress
 from uae_bench.records import batches
 
@@ -52,9 +53,11 @@ class BiEncoder:
             UsageError: the device is not there, or `max_length` is more than the model has positions for.
         """
         source = locate_encoder(spec)
-        model = _load(str(source.folder), checked_device(device))
+        model = _load_nv_embed(source.folder, device) if is_nv_embed(source.folder) else _load(source.folder, device)
         if max_length is not None:
-            _set_max_length(model, spec, max_length)
+            set_max_length(model, spec, max_length)
+        elif source.max_length is not None:
+            model.max_seq_length = min(source.max_length, _positions(model) or source.max_length)
         return cls(
             model,
             source.query_prefix if query_prefix is None else query_prefix,
@@ -89,7 +92,7 @@ class BiEncoder:
 
     def truncated_passages(self, texts: Sequence[str]) -> int:
         """How many of the passages are longer than the model reads."""
-        return self._truncated(texts, self.passage_prefix)
+        return count_truncated(self.model.tokenizer, texts, self.passage_prefix, self.max_length)
 
     def _encode(
         self, texts: Sequence[str], encode: Callable[..., Any], prefix: str, progress: Progress, label: str
@@ -111,12 +114,13 @@ class BiEncoder:
         row = {text: position for position, text in enumerate(distinct)}
         return vectors[[row.get(text, -1) for text in texts]]
 
-    def _truncated(self, texts: Sequence[str], prefix: str) -> int:
-        tokenizer, longest = self.model.tokenizer, self.max_length
-        if longest is None or not texts:
-            return 0
-        encoded = tokenizer([prefix + text for text in texts], truncation=False, padding=False, verbose=False)
-        return sum(len(ids) > longest for ids in encoded["input_ids"])
+
+def count_truncated(tokenizer: Any, texts: Sequence[str], prefix: str, longest: int | None) -> int:
+    """How many texts, with the prefix, have more than `longest` tokens; None is without bound."""
+    if longest is None or not texts:
+        return 0
+    encoded = tokenizer([prefix + text for text in texts], truncation=False, padding=False, verbose=False)
+    return sum(len(ids) > longest for ids in encoded["input_ids"])
 
 
 def checked_device(device: str) -> str:
@@ -135,25 +139,53 @@ def checked_device(device: str) -> str:
     return device
 
 
-def _load(folder: str, device: str) -> SentenceTransformer:
-    import torch
-    from sentence_transformers import SentenceTransformer
+def load_model(kind: str, folder: Path, device: str) -> Any:
+    """The model in a folder, of a class of sentence-transformers: float32, safetensors, no code from the folder.
 
+    Raises:
+        UsageError: the device is not there. ModelUnavailable: its files do not load.
+    """
+    import sentence_transformers
+    import torch
+
+    checked_device(device)
+    with _loading(folder):
+        model = getattr(sentence_transformers, kind)(
+            str(folder),
+            device=device,
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+        )
+    return model.eval()
+
+
+def _load(folder: Path, device: str) -> SentenceTransformer:
+    model: SentenceTransformer = load_model("SentenceTransformer", folder, device)
+    return model
+
+
+def _load_nv_embed(folder: Path, device: str) -> SentenceTransformer:
+    from uae_bench import nv_embed
+
+    checked_device(device)
+    with _loading(folder):
+        return nv_embed.load(folder, device)
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    """Silence, and one error for all that may be wrong with files."""
     try:
         with _no_progress_bar():
-            model = SentenceTransformer(
-                folder,
-                device=device,
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={"dtype": torch.float32, "use_safetensors": True},
-            )
+            yield
+    except UaeBenchError:
+        raise
     except Exception as error:  # three libraries read these files, each failing in its own way
         why = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise ModelUnavailable(
             f"the encoder in {folder} does not load: {why}", hint="copy or download its files again"
         ) from error
-    return model.eval()
 
 
 @contextmanager
@@ -169,12 +201,30 @@ def _no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _set_max_length(model: SentenceTransformer, spec: str, max_length: int) -> None:
+def _positions(model: Any) -> int | None:
     config = getattr(getattr(model[0], "auto_model", None), "config", None)
-    positions = getattr(config, "max_position_embeddings", None)
+    return getattr(config, "max_position_embeddings", None)
+
+
+def set_max_length(model: Any, spec: str, max_length: int) -> None:
+    """Have a model read so many tokens of a text.
+
+    Raises:
+        UsageError: they are more than it has positions for.
+    """
+    require_positions(model, spec, max_length)
+    model.max_seq_length = max_length
+
+
+def require_positions(model: Any, spec: str, max_length: int) -> None:
+    """Nothing where a model has positions for so many tokens.
+
+    Raises:
+        UsageError: it has fewer.
+    """
+    positions = _positions(model)
     if positions is not None and max_length > positions:
         raise UsageError(
             f"max_length={max_length} is more than the {positions} positions that {spec} has",
             hint=f"set at most {positions}",
         )
-    model.max_seq_length = max_length

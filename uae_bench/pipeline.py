@@ -10,7 +10,7 @@ Every function works alone in a notebook.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ from uae_bench.records import (
     TrainingSet,
     Value,
 )
+from uae_bench.retrieval.chain import Chain, Fusion
 from uae_bench.seper import Evidence, Judge, gather
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
@@ -75,15 +76,39 @@ class Retrieved:
 
 def index(chain: Chain, view: RetrievalView) -> Indexed:
     """The system ready to search: its first stage has tokenised or encoded the passages. The bill of retrieval."""
+    if isinstance(chain.first, Fusion):
+        return Indexed(chain, view, None, tuple(index(member, view) for member in chain.first.members))
     return Indexed(chain, view, chain.first.prepare(view))
 
 
 def retrieve(indexed: Indexed, *, depth: int) -> Retrieved:
     """What a system finds: its first stage searches, each reranker then orders anew, `depth` passages per query."""
     chain, view, searcher = indexed.chain, indexed.view, indexed.searcher
+    if isinstance(chain.first, Fusion):
+        kept = chain.first.rule.member_depth(depth)
+        return fuse(chain, view, [retrieve(member, depth=kept) for member in indexed.members], depth=depth)
+    if searcher is None:
+        raise BadInput(f"{chain.name} is not indexed", hint="index it first")
     encoded = searcher.encode(view.queries)
     run = Run(chain.name, depth, searcher.search(view.queries, encoded, depth=depth))
-    facts, asked = dict(searcher.facts(encoded, depth=depth)), list[Asked]()
+    return _reranked(chain, view, Retrieved(run, searcher.facts(encoded, depth=depth)), depth)
+
+
+def fuse(chain: Chain, view: RetrievalView, found: Sequence[Retrieved], *, depth: int) -> Retrieved:
+    """What a system finds whose first stage fuses others, given what those found.
+
+    What is told of them, and what they asked, bears their names.
+    """
+    if not isinstance(chain.first, Fusion):
+        raise BadInput(f"{chain.name} fuses nothing", hint="retrieve what it finds")
+    run = chain.first.rule.fuse(chain.name, [each.run for each in found], depth)
+    facts = {f"{each.run.system}: {name}": value for each in found for name, value in each.facts.items()}
+    asked = tuple(replace(one, step=f"{each.run.system}: {one.step}") for each in found for one in each.asked)
+    return _reranked(chain, view, Retrieved(run, facts, asked), depth)
+
+
+def _reranked(chain: Chain, view: RetrievalView, found: Retrieved, depth: int) -> Retrieved:
+    run, facts, asked = found.run, dict(found.facts), list(found.asked)
     for reranker in chain.rerankers:
         reranked = reranker.rerank(view, run, depth=depth)
         run = reranked.run
@@ -104,7 +129,9 @@ def time_queries(
 
     By stage: encode, search, each reranker. All systems answer a query before any is asked the next, so that what else
     the machine does falls on all alike, and they take turns there and back, so that none always follows the same one.
-    Past `seconds` of timing it ends sooner, though not before `timing.LEAST_TIMED` queries.
+    Past `seconds` of timing it ends sooner, though not before `timing.LEAST_TIMED` queries. Members of a fusion work
+    one after the other: `encode` and `search` are sums over them, the fusion itself is part of `search`, and a
+    member's reranker has a stage of its own that bears the member's name.
 
     Not in it: indexing, loading models, and encoding passages, also for a bi-encoder that reranks, since its vectors
     need no query. A reranker is handed the passages that its query's run holds and no others; a cross-encoder reads

@@ -47,7 +47,7 @@ PLUMBING = (
     "uae_bench.store",
     "uae_bench.weights",
 )
-ENCODING = ("uae_bench.encoder", "uae_bench.encoder_source", "uae_bench.prompts")
+ENCODING = ("uae_bench.encoder", "uae_bench.encoder_source", "uae_bench.nv_embed", "uae_bench.prompts")
 ASKING = ("uae_bench.lm", "uae_bench.prompts")
 
 
@@ -78,8 +78,15 @@ STAGES: Mapping[str, Stage] = {
             "uae_bench.seper.options",
             *ENCODING,
             *DEFINING,
-            *_in("pipeline", "index", "retrieve"),
-            *_in("experiment.retrieving", "retrieval_steps", "reference_step", "read_utilities", "import_step"),
+            *_in("pipeline", "index", "retrieve", "fuse", "_reranked"),
+            *_in(
+                "experiment.retrieving",
+                "retrieval_steps",
+                "member_depth",
+                "reference_step",
+                "read_utilities",
+                "import_step",
+            ),
             *_in("experiment.sampling", "read_gains"),
             *_in("experiment.imported", "ImportedRun", "ImportedVectors"),
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from uae_bench.errors import BadInput
@@ -13,7 +13,7 @@ from uae_bench.records import Asked, Passage, Query, RetrievalView, Run
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.chain import Chain
-    from uae_bench.retrieval.component import Reranker, Searcher
+    from uae_bench.retrieval.component import Searcher
 
 LEAST_TIMED = 10
 """So many queries are timed, however slow."""
@@ -21,11 +21,15 @@ LEAST_TIMED = 10
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """A system with the passages of a view indexed, which runs and timings share."""
+    """A system with the passages of a view indexed, which runs and timings share.
+
+    `searcher` is its first stage's; None where that fuses `members`.
+    """
 
     chain: Chain
     view: RetrievalView
-    searcher: Searcher[Any]
+    searcher: Searcher[Any] | None
+    members: tuple[Indexed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,41 +40,80 @@ class Timed:
     asked: tuple[Asked, ...]
 
 
+@dataclass(slots=True)
+class _Watch:
+    """What one or more queries took in a system, and what was asked for them."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"encode": 0.0, "search": 0.0})
+    asked: list[Asked] = field(default_factory=list)
+
+    def add(self, stage: str, started: float) -> None:
+        """Count the time since then."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+    def take(self, member: str, other: _Watch) -> None:
+        """Count what a member of a fusion took: its rerankers under its name."""
+        for stage, seconds in other.seconds.items():
+            own = stage if stage in ("encode", "search") else f"{member}: {stage}"
+            self.seconds[own] = self.seconds.get(own, 0.0) + seconds
+        self.asked += other.asked
+
+
 @dataclass(frozen=True, slots=True)
 class _Clocked:
     """A system that is timed: its rerankers do all their work every time."""
 
     indexed: Indexed
-    rerankers: tuple[Reranker, ...]
     passages: Mapping[str, Passage]
     depth: int
 
     def warm(self, queries: Sequence[Query]) -> None:
         """Loads models and encodes the passages that rerankers will read, then lets a query alone go by."""
-        chain, searcher = self.indexed.chain, self.indexed.searcher
-        run = Run(chain.name, self.depth, searcher.search(queries, searcher.encode(queries), depth=self.depth))
-        for usual, reranker in zip(chain.rerankers, self.rerankers, strict=True):
-            if reranker is usual:  # one that asks would ask for nothing
-                reranker.rerank(self._found_by(run, queries), run, depth=self.depth)
+        self._answer(self.indexed, queries, self.depth, asking=False)
         self.time(queries[0])  # a first query alone takes longer
 
     def time(self, query: Query) -> tuple[dict[str, float], tuple[Asked, ...]]:
         """One query's seconds by stage, and what was asked."""
-        searcher = self.indexed.searcher
-        started = time.perf_counter()
-        encoded = searcher.encode([query])
-        between = time.perf_counter()
-        found = searcher.search([query], encoded, depth=self.depth)
-        seconds = {"encode": between - started, "search": time.perf_counter() - between}
-        run, asked = Run(self.indexed.chain.name, self.depth, found), list[Asked]()
-        for place, reranker in enumerate(self.rerankers, start=1):
-            alone = self._found_by(run, [query])
+        _, watch = self._answer(self.indexed, [query], self.depth, asking=True)
+        return watch.seconds, tuple(watch.asked)
+
+    def _answer(self, system: Indexed, queries: Sequence[Query], depth: int, *, asking: bool) -> tuple[Run, _Watch]:
+        """A run over the queries and what it took; without the rerankers that ask a model if not `asking`."""
+        chain, searcher, watch = system.chain, system.searcher, _Watch()
+        if searcher is None:
+            run = self._fused(system, queries, depth, watch, asking=asking)
+        else:
             started = time.perf_counter()
-            reranked = reranker.rerank(alone, run, depth=self.depth)
-            seconds[f"rerank {place}"] = time.perf_counter() - started
+            encoded = searcher.encode(queries)
+            watch.add("encode", started)
+            started = time.perf_counter()
+            run = Run(chain.name, depth, searcher.search(queries, encoded, depth=depth))
+            watch.add("search", started)
+        for place, reranker in enumerate(chain.rerankers, start=1):
+            clocked = reranker.forgetful()
+            if not asking and clocked is not reranker:
+                continue
+            alone = self._found_by(run, queries)
+            started = time.perf_counter()
+            reranked = clocked.rerank(alone, run, depth=depth)
+            watch.add(f"rerank {place}", started)
             run = reranked.run
-            asked += reranked.asked
-        return seconds, tuple(asked)
+            watch.asked += reranked.asked
+        return Run(chain.name, depth, run.rankings), watch
+
+    def _fused(self, system: Indexed, queries: Sequence[Query], depth: int, watch: _Watch, *, asking: bool) -> Run:
+        from uae_bench.retrieval.chain import Fusion
+
+        assert isinstance(system.chain.first, Fusion)  # what has no searcher fuses
+        rule, runs = system.chain.first.rule, list[Run]()
+        for member in system.members:
+            found, took = self._answer(member, queries, rule.member_depth(depth), asking=asking)
+            runs.append(found)
+            watch.take(member.chain.name, took)
+        started = time.perf_counter()
+        fused = rule.fuse(system.chain.name, runs, depth)
+        watch.add("search", started)
+        return fused
 
     def _found_by(self, run: Run, queries: Sequence[Query]) -> RetrievalView:
         """The queries with the passages that a run holds for them, and no others."""
@@ -107,5 +150,4 @@ def time_queries(
 
 
 def _clocked(system: Indexed, depth: int) -> _Clocked:
-    rerankers = tuple(reranker.forgetful() for reranker in system.chain.rerankers)
-    return _Clocked(system, rerankers, {passage.id: passage for passage in system.view.passages}, depth)
+    return _Clocked(system, {passage.id: passage for passage in system.view.passages}, depth)

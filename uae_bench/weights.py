@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from uae_bench.errors import BadInput, ModelUnavailable, StoreError
 from uae_bench.store import digest_of, file_digest, write_atomically
 
-WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
+WANTED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.metadata", "README.md")
 TOKENIZER = ("tokenizer*", "*.model", "*.jinja", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json")
-_MODEL = frozenset({".safetensors", ".json", ".txt", ".model"})
+_MODEL = frozenset({".safetensors", ".json", ".txt", ".model", ".metadata"})  # .metadata: of ColBERT, JSON
 REACH_SECONDS = 3.0
 PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 CONVERTER, CONVERTED = "SFconvertbot", "Adding `safetensors` variant of this model"

@@ -76,6 +76,34 @@ def test_dense_and_its_own_name_are_one_system(tmp_path: Path) -> None:
         setup_of(tmp_path / "again", "dense", "dense:minilm")
 
 
+def test_a_preset_and_what_it_means_are_one_system(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="minilm is the same system"):
+        setup_of(tmp_path, "minilm", "dense", encoder="minilm")
+    with pytest.raises(UsageError, match="given twice"):
+        setup_of(tmp_path / "fused", "rrf(bm25,minilm)", "rrf(bm25,dense:minilm)")
+    other = setup_of(tmp_path / "set", "minilm", "dense", encoder="minilm", settings={"minilm.max_length": 64})
+    assert names(other) == ["minilm", "dense:minilm", "bm25"]
+    other = setup_of(tmp_path / "set too", "minilm", "dense", encoder="minilm", settings={"dense.max_length": 64})
+    assert names(other) == ["minilm", "dense:minilm", "bm25"]
+    setup = setup_of(tmp_path / "baseline", "minilm", baseline="dense", encoder="minilm")
+    assert names(setup) == ["minilm"] and setup.baseline == "minilm"
+
+
+def test_dense_alone_means_the_encoder_inside_a_fusion_too(tmp_path: Path) -> None:
+    setup = setup_of(tmp_path, "rrf( bm25, bm25>dense )>dense", encoder="bge")
+    assert names(setup) == ["rrf(bm25,bm25>dense:bge)>dense:bge", "bm25"]
+    assert setup.encoder == "bge"
+
+
+def test_a_system_that_learns_inside_a_fusion_is_one_that_learns(tmp_path: Path) -> None:
+    setup = setup_of(tmp_path, "rrf(bm25,uae)", scorer="lab:lfm2", settings={"uae.tau": 0.05, "rrf.k": 10})
+    assert setup.encoder and setup.scorer == "lab:lfm2"
+    with pytest.raises(NotPossible, match="cannot stand in the chain"):
+        setup_of(tmp_path / "reference", "rrf(bm25,oracle-evidence)")
+    with pytest.raises(UsageError, match="no row uses combsum"):
+        setup_of(tmp_path / "unused", "rrf(bm25,uae)", scorer="lab:lfm2", settings={"combsum.weights": "1,2"})
+
+
 def test_references_are_rows_apart_and_stand_in_no_chain(tmp_path: Path) -> None:
     assert [row.name for row in setup_of(tmp_path, "oracle-evidence").references] == ["oracle-evidence"]
     with pytest.raises(NotPossible, match="cannot stand in the chain"):

@@ -135,6 +135,8 @@ def test_a_command_keeps_no_path_of_somebodys_disk(tmp_path: Path) -> None:
         ("--scorer hf:/home/ada/model", "--scorer hf:…/model"),
         ("-r dense:/home/ada/enc/", "-r dense:…/enc"),
         ("-r 'bm25>dense:/home/ada/enc>cross-encoder:/srv/ce@v1'", "-r 'bm25>dense:…/enc>cross-encoder:…/ce@v1'"),
+        ("-r 'rrf(dense:/home/ada/a,dense:/srv/b)>bge'", "-r 'rrf(dense:…/a,dense:…/b)>bge'"),
+        ("--held-out hf:/home/ada/a,hf:/srv/b", "--held-out hf:…/a,hf:…/b"),
         ("-d/home/ada/data", "-d…/data"),
         ("--set a.b=/home/ada/x,/srv/y", "--set a.b=…/x,…/y"),
         ("--data '/home/ada/a,b/c'", "--data …/c"),

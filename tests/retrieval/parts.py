@@ -46,11 +46,54 @@ def tiny_encoder() -> Path:
 
 def save_tiny_encoder(folder: Path, words: Sequence[str] = tuple(" ".join(TEXTS.values()).lower().split())) -> Path:
     """Write such a folder anew."""
-    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer
+
+    save_tiny_bert(folder, "BertModel", words)
+    reader = Transformer(str(folder), max_seq_length=32)
+    SentenceTransformer(modules=[reader, Pooling(16, "mean")], device="cpu").save(str(folder))
+    return folder
+
+
+@lru_cache(maxsize=1)
+def tiny_colbert() -> Path:
+    """A late-interaction folder on the same transformer: 8 dimensions a token, queries filled up to 12 tokens."""
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    folder = save_tiny_bert(Path(mkdtemp(prefix="tiny-colbert-")), "BertModel")
+    expansion = {"strategy": "fixed", "attend": False, "length": 12}
+    reader = Transformer(str(folder), max_seq_length=32, document_length=20, query_expansion=expansion)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        head = Dense(16, 8, bias=False, activation_function=torch.nn.Identity(), module_input_name="token_embeddings")
+    modules = [reader, head, MultiVectorMask(skiplist_words=["."]), Normalize(module_input_name="token_embeddings")]
+    MultiVectorEncoder(modules=modules, device="cpu").save(str(folder))
+    return folder
+
+
+@lru_cache(maxsize=1)
+def tiny_splade() -> Path:
+    """A masked language model of the same shape, as SPLADE models are published: no list of modules."""
+    return save_tiny_bert(Path(mkdtemp(prefix="tiny-splade-")), "BertForMaskedLM")
+
+
+def tiny_model(name: str) -> str:
+    """The argument of a component that takes one: a tiny model of the kind that it wants."""
+    made = {"colbert": tiny_colbert, "splade": tiny_splade}
+    return str(made.get(name, tiny_encoder)())
+
+
+def save_tiny_bert(
+    folder: Path, kind: str, words: Sequence[str] = tuple(" ".join(TEXTS.values()).lower().split())
+) -> Path:
+    """Write such a transformer, of a class of transformers, with its tokenizer."""
+    import torch
+    import transformers
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, PreTrainedTokenizerFast
 
     marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     letters = [chr(code) for code in range(97, 123)]
@@ -66,6 +109,7 @@ def save_tiny_encoder(folder: Path, words: Sequence[str] = tuple(" ".join(TEXTS.
         unk_token="[UNK]",
         cls_token="[CLS]",
         sep_token="[SEP]",
+        mask_token="[MASK]",
     )
     shape = BertConfig(
         vocab_size=len(pieces),
@@ -77,9 +121,7 @@ def save_tiny_encoder(folder: Path, words: Sequence[str] = tuple(" ".join(TEXTS.
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = BertModel(shape)  # type: ignore[no-untyped-call]
+        model = getattr(transformers, kind)(shape)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    reader = Transformer(str(folder), max_seq_length=32)
-    SentenceTransformer(modules=[reader, Pooling(16, "mean")], device="cpu").save(str(folder))
     return folder

@@ -11,9 +11,11 @@ from uae_bench.errors import BadInput, UnknownName, UsageError
 from uae_bench.pipeline import index, retrieve
 from uae_bench.records import Ranking, Run
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import Step, System, build_chain, parse_system
+from uae_bench.retrieval.chain import Step, System, build_chain, canonical, parse_system, read_system
 from uae_bench.retrieval.component import Resources
 from uae_bench.retrieval.words import LexicalSettings
+
+BM25, UAE = System("bm25", (Step("bm25"),)), System("uae", (Step("uae"),))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,21 @@ from uae_bench.retrieval.words import LexicalSettings
         (" bm25 > minilm ", [Step("bm25"), Step("minilm")]),
         ("bm25>dense:./folder>bge", [Step("bm25"), Step("dense", "./folder"), Step("bge")]),
         ("bm25>uae", [Step("bm25"), Step("uae")]),
+        ("rrf( bm25 , uae )", [Step("rrf", members=(BM25, UAE))]),
+        ("rrf(bm25,uae)>bge-reranker", [Step("rrf", members=(BM25, UAE)), Step("bge-reranker")]),
+        (
+            "combsum(bm25>cross-encoder:a/b,rrf(bm25,uae),dense:./c(1))",
+            [
+                Step(
+                    "combsum",
+                    members=(
+                        System("bm25>cross-encoder:a/b", (Step("bm25"), Step("cross-encoder", "a/b"))),
+                        System("rrf(bm25,uae)", (Step("rrf", members=(BM25, UAE)),)),
+                        System("dense:./c(1)", (Step("dense", "./c(1)"),)),
+                    ),
+                )
+            ],
+        ),
     ],
 )
 def test_a_chain_parses_and_prints_back(text: str, steps: list[Step]) -> None:
@@ -43,6 +60,45 @@ def test_a_first_stage_cannot_follow(text: str) -> None:
 def test_a_malformed_chain_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_system(text, known=["uae"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rrf", "two systems or more"),
+        ("rrf()", "empty step"),
+        ("rrf(bm25)", "two systems or more"),
+        ("rrf:bm25", "takes no argument|two systems or more"),
+        ("rrf(bm25,)", "empty step"),
+        ("rrf(bm25,uae", "do not match"),
+        ("rrf(bm25,uae))", "do not match"),
+        (")bm25(", "do not match"),
+        ("rrf(bm25,uae)x", "follows a closing"),
+        ("(bm25,uae)", "no name"),
+        ("bm25(uae,minilm)", "no systems in parentheses"),
+        ("uae(bm25,minilm)", "no systems in parentheses"),
+        ("bm25>rrf(minilm,uae)", "cannot follow another step"),
+        ("rrf(bm25,cross-encoder:a/b)", "cannot come first"),
+        ("rrf(bm25,bm25)", "fuses bm25 with itself"),
+        ("rrf(bm25,minilm,dense:minilm)", "fuses minilm with itself"),
+        ("rrf(bm25,rrf(uae,uae))", "fuses uae with itself"),
+    ],
+)
+def test_a_malformed_fusion_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_system(text, known=["uae"])
+
+
+def test_an_unknown_name_in_a_fusion_gets_the_nearest() -> None:
+    with pytest.raises(UnknownName) as caught:
+        parse_system("rrf(bm25,mimilm)")
+    assert "minilm" in caught.value.hint
+
+
+def test_names_of_one_system_are_spelled_out_alike() -> None:
+    assert canonical(read_system("rrf(bm25,minilm)>bge-reranker")) == (
+        "rrf(bm25,dense:minilm)>cross-encoder:BAAI/bge-reranker-v2-m3"
+    )
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

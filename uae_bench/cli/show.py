@@ -99,6 +99,7 @@ def show(
     elif name in RETRIEVERS:
         component = RETRIEVERS[name]
         after = {"after the colon": component.argument} if component.argument else {}
+        after |= {"means": component.means} if component.means else {}
         print_fields(out, {"retriever": _typed(name), **after, "shapes": ", ".join(component.shapes)})
         _show_options(name, component.config)
     elif name in REFERENCES:
@@ -213,8 +214,14 @@ def _typed(name: str) -> str:
     """A retriever as one types it."""
     from uae_bench.retrieval import RETRIEVERS
 
-    return f"{name}:NAME" if RETRIEVERS[name].argument else name
+    component = RETRIEVERS[name]
+    if "RR->R" in component.shapes:
+        return f"{name}(SYSTEM,SYSTEM)"
+    return f"{name}:NAME" if component.argument else name
 
+
+SHAPES = {"Q->R": "first stage", "R->R": "reranker", "RR->R": "fusion of systems, as a first stage"}
+"""What a component is, by the shape of its data."""
 
 FORMS = {
     "hf": ("NAME[@REVISION]", "a folder or Hub name, on transformers"),
@@ -270,8 +277,9 @@ def _retrievers() -> list[list[str]]:
     rows = []
     for name in RETRIEVERS:
         component = RETRIEVERS[name]
-        shapes = " or ".join("first stage" if shape == "Q->R" else "reranker" for shape in component.shapes)
+        shapes = " or ".join(SHAPES[shape] for shape in component.shapes)
         after = f"; after the colon {component.argument}" if component.argument else ""
+        after += f": {component.means}" if component.means else ""
         rows.append([_typed(name), shapes + after])
     rows += [[name, "trained here, then a first stage or reranker"] for name in TRAINERS]
     return rows + [[name, f"reference row: {REFERENCES[name].summary}"] for name in REFERENCES]

@@ -215,7 +215,7 @@ def _require_rows(plan: TaskPlan, asked: Request, tasks: Sequence[str]) -> None:
 
 def _is_of_the_baseline_alone(error: ModelUnavailable, setup: Setup, asked: Request) -> bool:
     """Whether what is lacking is the encoder of a baseline that the card adds, and nothing that was typed needs it."""
-    learns = any(step.name in TRAINERS for system in setup.chains for step in system.steps)
+    learns = any(step.name in TRAINERS for system in setup.chains for step in system.every_step())
     model = model_of(setup.baseline.removeprefix("dense:"))
     typed = [system.name for system in setup.systems if system.name != setup.baseline]
     return (

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from uae_bench.experiment.request import Request
 from uae_bench.experiment.setup import Setup, chains_of, full_name, reads_encoder, settable
 from uae_bench.references import is_reference, parse_reference
-from uae_bench.retrieval.chain import parse_system
+from uae_bench.retrieval import RETRIEVERS
+from uae_bench.retrieval.chain import Step, System, asks, parse_system
 from uae_bench.seper.options import LEXICAL
 from uae_bench.systems import TRAINERS
 from uae_bench.task.card import load_card
 
 LAB, ENCODER, LANGUAGE_MODEL = "lab", "lab:encoder", "lab:lfm2"
 HELD_OUT = ("lab:llama", "lab:neox")
-BI_ENCODERS = ("dense", "bge", "minilm")
 
 
 def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training: str) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training:
         "baseline": _without_hub(setup.baseline),
         "held_out": HELD_OUT if setup.held_out else (),
     }
-    learn = {step.name for system in setup.chains for step in system.steps if step.name in TRAINERS}
+    learn = {step.name for system in setup.chains for step in system.every_step() if step.name in TRAINERS}
     pool = "document" if setup.test.pool == "hard" else setup.test.pool
     fields.pop("encoder", None)
     if reads_encoder([*systems, fields["baseline"]], {pool}, setup.measures, learns=bool(learn)):
@@ -84,7 +85,7 @@ def _settings(asked: Request, names: Sequence[str], tasks: Iterable[str]) -> dic
         [parse_system(name, known=TRAINERS) for name in full if not is_reference(name)],
         references,
     )
-    learns = any(step.name in TRAINERS for system in systems for step in system.steps)
+    learns = any(step.name in TRAINERS for system in systems for step in system.every_step())
     used = settable(systems, {"document"}, learns, tasks) | {"lm", "significance"}
     used |= {each.reference.name for each in references}
     kept = {key: value for key, value in asked.settings.items() if key.partition(".")[0] in used}
@@ -92,10 +93,28 @@ def _settings(asked: Request, names: Sequence[str], tasks: Iterable[str]) -> dic
 
 
 def _without_hub(name: str) -> str:
-    """A system with the lab's encoder in the place of others, and without cross-encoders; references as they are."""
+    """A system with the lab's encoder in the place of other models and without cross-encoders; references as they are.
+
+    A fusion whose members become one and the same is that one.
+    """
     if is_reference(name):
         first, chained, last = name.rpartition(">")
         return f"{_without_hub(first)}>{last.strip()}" if chained else last.strip()
-    steps = parse_system(full_name(name, ENCODER), known=TRAINERS).steps
-    kept = [step for step in steps if step.name != "cross-encoder"]
-    return ">".join("dense" if step.name in BI_ENCODERS else str(step) for step in kept)
+    return _local(parse_system(full_name(name, ENCODER), known=TRAINERS)).name
+
+
+def _local(system: System) -> System:
+    steps = []
+    for step in system.steps:
+        members = tuple({each.name: each for each in map(_local, step.members)}.values())
+        if len(members) == 1:
+            steps += members[0].steps
+        elif members:
+            steps.append(replace(step, members=members))
+        elif asks(step):
+            steps.append(Step(step.name, LANGUAGE_MODEL if step.argument else ""))
+        elif step.name in TRAINERS or (not RETRIEVERS[step.name].argument and not RETRIEVERS[step.name].means):
+            steps.append(step)
+        elif "Q->R" in RETRIEVERS[step.name].shapes:
+            steps.append(Step("dense"))
+    return System.of(steps)

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar, cast
 
 from pydantic import BaseModel
 
-from uae_bench.encoder_source import encoder_identity
+from uae_bench.encoder_source import encoder_identity, require_trainable
 from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment import judging, learning, retrieving, sampling
 from uae_bench.experiment.bench import Bench
@@ -27,7 +27,6 @@ from uae_bench.options import checked
 from uae_bench.references import REFERENCES, ReferenceSystem
 from uae_bench.result import TEACHER, ModelRef
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import Step as ChainStep
 from uae_bench.retrieval.chain import System, asks, parse_system
 from uae_bench.retrieval.component import Settings
 from uae_bench.retrieval.dense import DenseSettings
@@ -107,16 +106,14 @@ class TaskPlan:
         self._require_held_out()
         self._require_told_apart()
         rows = [
-            self._reference_row(system, seed)
-            for system in self.setup.references
-            for seed in self._seeds(system.first.steps if system.first else ())
+            self._reference_row(system, seed) for system in self.setup.references for seed in self._seeds(system.first)
         ]
         for imported in self.imports:
             self._require_own_name(imported.name)
             run = retrieving.import_step(self.test, imported, self.test_pools, self.setup.test.depth)
             rows.append(self._row(imported.name, "imported", self.setup.seeds[0], run, {}, {}, {}))
         for system in self.setup.systems:
-            rows += [self._system_row(system, seed) for seed in self._seeds(system.steps)]
+            rows += [self._system_row(system, seed) for seed in self._seeds(system)]
         return tuple(rows)
 
     @cached_property
@@ -155,7 +152,7 @@ class TaskPlan:
     def _require_held_out(self) -> None:
         """Nothing where no held-out model is, under this name or another, one that scores, writes or teaches."""
         setup = self.setup
-        rank = [step.argument for system in setup.chains for step in system.steps if asks(step)]
+        rank = [step.argument for system in setup.chains for step in system.every_step() if asks(step)]
         own = {_weights(spec): spec for spec in (setup.generator, *rank, *self._teachers) if spec}
         teachers = {self._family(spec): spec for spec in self._teachers}
         for spec in setup.held_out:
@@ -193,7 +190,7 @@ class TaskPlan:
     @cached_property
     def _teachers(self) -> tuple[str, ...]:
         """The language models that trained rows learn from, and the scorer, whether or not a row is trained."""
-        learners = {step.name for system in self.setup.chains for step in system.steps if step.name in TRAINERS}
+        learners = {step.name for system in self.setup.chains for step in system.every_step() if step.name in TRAINERS}
         read = [TRAINERS[name].reads(self._options(name)) for name in sorted(learners)]
         return tuple(spec for spec in (*read, self.setup.scorer) if spec)
 
@@ -220,26 +217,49 @@ class TaskPlan:
         if name in taken:
             raise UsageError(f"{name!r} cannot name an imported row: a system is called so", hint="give another --name")
 
-    def _seeds(self, steps: Sequence[ChainStep]) -> tuple[int, ...]:
-        return self.setup.seeds if any(self._reads_seed(step.name) for step in steps) else (NO_SEED,)
+    def _seeds(self, system: System | None, *wanted: int) -> tuple[int, ...]:
+        """The seeds of a system's rows: those that are wanted, else all; one of its own where it reads none."""
+        if system is not None and any(self._reads_seed(step.name) for step in system.every_step()):
+            return wanted or self.setup.seeds
+        return (NO_SEED,)
 
     def _system_row(self, system: System, seed: int) -> Row:
         found = self._found(system, seed)
         run, told = found.retrieval.run, (found.options, found.models)
         return self._row(system.name, "system", seed, run, found.trained, *told, found.retrieval)
 
+    def _retrieval(self, system: System, seed: int, depth: int) -> Retrieval:
+        """What finds a system's run and times it; a fusion's members find theirs as rows of their own would."""
+        configs = self._configs(system, seed)
+        members: tuple[Step, ...] = ()
+        if system.members:
+            kept = retrieving.member_depth(system, configs, depth)
+            members = tuple(self._retrieval(each, self._seeds(each, seed)[0], kept).run for each in system.members)
+        trained = self._learners(system, seed)
+        return self._share(
+            ("retrieval", system.name, seed, depth),
+            retrieving.retrieval_steps(self.test, system, self.test_pools, depth, configs, trained, members),
+        )
+
+    def _configs(self, system: System, seed: int) -> dict[str, Settings]:
+        return {step.name: self._config(step.name, seed, self.setup.test) for step in system.every_step()}
+
+    def _learners(self, system: System, seed: int) -> dict[str, Step]:
+        """The training step of each name in a system that has to be trained."""
+        return {step.name: self._trained(step.name, seed) for step in system.every_step() if step.name in TRAINERS}
+
     def _found(self, system: System, seed: int) -> _Found:
-        configs = {step.name: self._config(step.name, seed, self.setup.test) for step in system.steps}
-        trained = {step.name: self._trained(step.name, seed) for step in system.steps if step.name in TRAINERS}
-        depth = self.setup.test.depth
-        retrieval = retrieving.retrieval_steps(self.test, system, self.test_pools, depth, configs, trained)
+        configs, trained = self._configs(system, seed), self._learners(system, seed)
+        retrieval = self._retrieval(system, seed, self.setup.test.depth)
         models = {
             str(step): ModelRef(spec=str(step), identity=dict(RETRIEVERS[step.name].identity(step.argument, config)))
-            for step, config in ((step, configs[step.name]) for step in system.steps)
-            if step.name not in TRAINERS and not asks(step)
+            for step, config in ((step, configs[step.name]) for step in system.every_step())
+            if step.name not in TRAINERS and not step.members and not asks(step)
         }
         models |= {
-            f"asked by {step.name}": self._model_ref(parse_lm(step.argument)) for step in system.steps if asks(step)
+            f"asked by {step.name}": self._model_ref(parse_lm(step.argument))
+            for step in system.every_step()
+            if asks(step)
         }
         identities = {name: TRAINERS[name].identity(self._options(name)) for name in trained}
         models |= {f"read by {name}": ModelRef(spec=name, identity=dict(of)) for name, of in identities.items() if of}
@@ -247,7 +267,9 @@ class TaskPlan:
         models |= {
             f"states for {name}": self._model_ref(parse_lm(reader)) for name, reader in readers.items() if reader
         }
-        options: dict[str, Mapping[str, Json]] = {name: config.model_dump() for name, config in configs.items()}
+        options: dict[str, Mapping[str, Json]] = {
+            name: config.model_dump(mode="json") for name, config in configs.items()
+        }
         options |= {name: self._options(name).model_dump(mode="json") for name in trained}
         learnt_from = self.setup.training
         if trained and "training" in learnt_from.settings:
@@ -362,6 +384,7 @@ class TaskPlan:
     def _trained(self, name: str, seed: int) -> Step:
         trainer, task, terms = TRAINERS[name], self.training.task, self.setup.training
         task.training_queries()
+        require_trainable(self.setup.encoder)
         if task.name == self.test.task.name:
             task.require_unseen(self.setup.split)
         else:
@@ -419,7 +442,7 @@ class TaskPlan:
         return self.setup.test if bench is self.test else self.setup.training
 
     def _defaults(self, system: System, terms: Terms) -> dict[str, Settings]:
-        return {step.name: self._config(step.name, 0, terms) for step in system.steps}
+        return {step.name: self._config(step.name, 0, terms) for step in system.every_step()}
 
     def _options(self, name: str) -> BaseModel:
         return TRAINERS[name].configure(self.setup.training.settings.get(name, {}))

@@ -16,10 +16,10 @@ from uae_bench.experiment.host import host
 from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec, parse_lm
-from uae_bench.pipeline import Pools
+from uae_bench.pipeline import Pools, Retrieved
 from uae_bench.references import Gains, ReferenceSystem, reordered
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import Chain, System, asks, build_chain
+from uae_bench.retrieval.chain import Chain, System, asks, build_chain, fusion_rule
 from uae_bench.retrieval.chain import Step as ChainStep
 from uae_bench.retrieval.component import Ability, Resources, Settings
 from uae_bench.retrieval.dense import DENSE
@@ -90,18 +90,25 @@ def retrieval_steps(
     depth: int,
     configs: Mapping[str, Settings],
     trained: Mapping[str, Step],
+    members: Sequence[Step] = (),
 ) -> Retrieval:
-    """Stages retrieve and latency of a chain; `trained` holds the training step of each name that has to be trained.
+    """Stages retrieve and latency of a system; `trained` holds the training step of each name that has to be trained,
+    `members` what finds the runs that its first stage fuses, each as deep as `member_depth` says.
 
     Both use one index where they run one after the other. Times hold for the machine that took them: it is in the key.
+
+    Raises:
+        UsageError: a fusion's settings do not fit its members.
     """
     facts = dict(bench.facts)
     options: dict[str, Json] = {}
     for place, step in enumerate(system.steps):
         component = DENSE if step.name in trained else RETRIEVERS[step.name]
         config = configs[step.name]
-        options[f"{place} {step.name}"] = {**config.model_dump(), "version": component.version}
-        if step.name not in trained:
+        options[f"{place} {step.name}"] = {**config.model_dump(mode="json"), "version": component.version}
+        if step.members:
+            fusion_rule(step, configs)
+        elif step.name not in trained:
             facts[f"{place} {step}"] = digest_of(dict(component.identity(step.argument, config)))
         if asks(step):
             spec = parse_lm(step.argument)
@@ -110,6 +117,7 @@ def retrieval_steps(
     work = " ".join(fact for role, fact in facts.items() if role.endswith(" asked"))
 
     needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
+    needs |= {f"member {place}": step for place, step in enumerate(members)}
     told: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
 
     def chain(inputs: Mapping[str, Artifact], resources: Resources) -> Chain:
@@ -123,13 +131,17 @@ def retrieval_steps(
         return bench.indexed.get(digest_of([told, facts, {role: one.digest for role, one in inputs.items()}]), make)
 
     def find(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
-        found = pipeline.retrieve(indexed(inputs), depth=depth)
+        fused = [_retrieved(inputs[f"member {place}"]) for place in range(len(members))]
+        if members:  # each member's run is an artifact, its own row's where it has one
+            found = pipeline.fuse(chain(inputs, bench.running()), bench.view(read_pools(inputs["pools"])), fused, depth=depth)
+        else:
+            found = pipeline.retrieve(indexed(inputs), depth=depth)
         runs.write_run(found.run, folder / RUN)
         (folder / FACTS).write_text(canonical_json(dict(found.facts)))
-        if not work:
-            return {}
-        runs.write_asked(found.asked, folder / ASKED)
-        return {"tokens": sum(one.prompt_tokens + one.completion_tokens for one in found.asked), "work": work}
+        if work or found.asked:
+            runs.write_asked(found.asked, folder / ASKED)
+        own = found.asked[sum(len(each.asked) for each in fused) :]
+        return {"tokens": sum(one.prompt_tokens + one.completion_tokens for one in own), "work": work} if work else {}
 
     def time(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         (timed,) = pipeline.time_queries([indexed(inputs)], depth=depth, sample=TIMED_QUERIES, seconds=TIMED_SECONDS)
@@ -155,6 +167,17 @@ def retrieval_steps(
         Step("latency", f"time {system.name} on {bench.label}", {**told, **where}, facts, time, needs),
         chain,
     )
+
+
+def member_depth(system: System, configs: Mapping[str, Settings], depth: int) -> int:
+    """How many passages each member of a fusion keeps, where the system keeps `depth`."""
+    return fusion_rule(system.steps[0], configs).member_depth(depth)
+
+
+def _retrieved(artifact: Artifact) -> Retrieved:
+    facts = json.loads((artifact.folder / FACTS).read_text(encoding="utf-8"))
+    asked = runs.read_asked(artifact.folder / ASKED) if (artifact.folder / ASKED).is_file() else ()
+    return Retrieved(runs.read_run(artifact.folder / RUN), facts, tuple(asked))
 
 
 def _require_able(spec: LmSpec, step: ChainStep, abilities: Sequence[Ability]) -> None:

@@ -15,7 +15,7 @@ from uae_bench.lm.spec import parse_lm
 from uae_bench.metrics.measure import Measure
 from uae_bench.references import ReferenceSystem, is_reference, parse_reference, refuse_chained
 from uae_bench.registry import nearest
-from uae_bench.retrieval.chain import System, asked_of, asks, parse_system
+from uae_bench.retrieval.chain import Step, System, asked_of, asks, canonical, parse_system, read_system
 from uae_bench.systems import TRAINERS
 from uae_bench.systems.trainer import Trainer
 from uae_bench.task.card import TaskCard
@@ -72,7 +72,7 @@ class Setup:
     @property
     def models(self) -> set[str]:
         """Every language model that scores, writes, ranks or is held out."""
-        ranks = (step.argument for system in self.chains for step in system.steps if asks(step))
+        ranks = (step.argument for system in self.chains for step in system.every_step() if asks(step))
         return {spec for spec in (self.scorer, self.generator, *self.held_out, *ranks) if spec}
 
     @property
@@ -126,9 +126,7 @@ def resolve(
     encoder = request.encoder or card.encoder
     baseline = full_name(request.baseline or card.baseline, encoder)
     names = [full_name(name, encoder) for name in request.retrievers]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UsageError(f"--retriever {twice[0]} is given twice", hint="dense alone means dense:ENCODER")
+    baseline = _require_different(names, baseline, {*card.settings, *by_component(request.settings)})
     names = names if baseline in names else [*names, baseline]
     systems = tuple(parse_system(name, known=TRAINERS) for name in names if not is_reference(name))
     references = tuple(parse_reference(name, known=TRAINERS) for name in names if is_reference(name))
@@ -145,14 +143,14 @@ def resolve(
         raise UsageError(what, hint="leave it out, or measure answers")
     context_size = request.context_size or card.context_size
     _refuse_beyond(own, measures, context_size)
-    learns = any(step.name in TRAINERS for system in chains for step in system.steps)
+    learns = any(step.name in TRAINERS for system in chains for step in system.every_step())
     if request.train_task and not learns:
         raise UsageError(f"--train-task {request.train_task} changes nothing here: no row is trained", hint=TRAINED)
-    trainers = [TRAINERS[step.name] for system in chains for step in system.steps if step.name in TRAINERS]
+    trainers = [TRAINERS[step.name] for system in chains for step in system.every_step() if step.name in TRAINERS]
     _require_answers(trainers, training)
     labels = "utilities" in needs or learns or "utilities" in read_by_references
     scorer = _named("scorer", request.scorer, (task, training), labels)
-    asking = [step for system in chains for step in system.steps if asks(step)]
+    asking = [step for system in chains for step in system.every_step() if asks(step)]
     writes = bool(needs & WRITTEN) or "samples" in read_by_references or any(not step.argument for step in asking)
     generator = _named("generator", request.generator, (task,), writes)
     systems = tuple(asked_of(system, generator) for system in systems)
@@ -160,7 +158,7 @@ def resolve(
         replace(system, first=asked_of(system.first, generator) if system.first else None) for system in references
     )
     chains = chains_of(systems, references)
-    asked_models = {step.argument for system in chains for step in system.steps if asks(step)}
+    asked_models = {step.argument for system in chains for step in system.every_step() if asks(step)}
     if request.held_out and task.has_answers and not needs & JUDGED_NEEDS:
         raise UsageError(
             f"--held-out {request.held_out[0]} changes nothing here: no measure asks a language model",
@@ -208,14 +206,17 @@ def chains_of(systems: Iterable[System], references: Iterable[ReferenceSystem]) 
 def trains(request: Request, card: TaskCard) -> bool:
     """Whether a row of the request is trained."""
     names = (*request.retrievers, request.baseline or card.baseline)
-    return any(step.partition(":")[0].strip() in TRAINERS for name in names for step in name.split(">"))
+    return any(step.name in TRAINERS for name in names for step in read_system(name).every_step())
 
 
 def full_name(name: str, encoder: str) -> str:
-    """A system's name with its encoder said: `bm25>dense` is `bm25>dense:minilm` where that is the encoder."""
+    """A system's name with its encoder said: `bm25>dense` is `bm25>dense:minilm` where that is the encoder.
+
+    Raises:
+        NotPossible: a reference stands in a chain. UsageError: the name is none of a system.
+    """
     refuse_chained(name)
-    steps = [step.strip() for step in name.split(">")]
-    return ">".join(f"dense:{encoder}" if step == "dense" else step for step in steps)
+    return read_system(name).replaced(lambda step: replace(step, argument=encoder) if _is_bare(step) else step).name
 
 
 def reads_encoder(names: Iterable[str], pools: Container[str], measures: Iterable[Measure], *, learns: bool) -> bool:
@@ -223,9 +224,41 @@ def reads_encoder(names: Iterable[str], pools: Container[str], measures: Iterabl
 
     `names` are systems as they were typed, `pools` the kinds that they retrieve from.
     """
-    if learns or "hard" in pools or any("dense" in map(str.strip, name.split(">")) for name in names):
+    if learns or "hard" in pools or any(map(_is_bare, (step for n in names for step in read_system(n).every_step()))):
         return True
     return "corpus" in pools and any("utilities" in measure.needs for measure in measures)
+
+
+def _is_bare(step: Step) -> bool:
+    """Whether a step is `dense` alone, which means the encoder that is named elsewhere."""
+    return step.name == "dense" and not step.argument
+
+
+def _require_different(names: Sequence[str], baseline: str, settings: Container[str]) -> str:
+    """The baseline, under the name of the row that it is where one is it under another name.
+
+    Two names are one system where they are spelled out alike and no step of either has settings of its own.
+
+    Raises:
+        UsageError: two of the names are one system.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--retriever {twice} is given twice", hint="dense alone means dense:ENCODER")
+
+    def same(name: str) -> tuple[str, bool]:
+        system = read_system(name)
+        own = any(step.name in settings for step in system.every_step())
+        return (name if own else canonical(system)), own
+
+    rows: dict[tuple[str, bool], str] = {}
+    for name in names:
+        other = rows.setdefault(same(name), name)
+        if other != name:
+            raise UsageError(
+                f"--retriever {name} is given twice: {other} is the same system", hint=f"leave {name} or {other} out"
+            )
+    return rows.get(same(baseline), baseline)
 
 
 def _require_answers(trainers: Iterable[Trainer], training: Task) -> None:
@@ -335,7 +368,7 @@ def _families(said: Mapping[str, Setting], typed: Container[str], named: Collect
 
 def settable(systems: Iterable[System], pools: Container[str], learns: bool, tasks: Iterable[str]) -> set[str]:
     """The components whose options some row reads."""
-    used = {step.name for system in systems for step in system.steps} | set(tasks)
+    used = {step.name for system in systems for step in system.every_step()} | set(tasks)
     if learns:
         used |= {"training", "dense"}  # candidates for training are what the untrained encoder ranks
     if "hard" in pools:

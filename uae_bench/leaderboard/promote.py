@@ -183,9 +183,9 @@ def _same_configuration(one: ResultRecord, other: ResultRecord) -> bool:
 
 
 CUT = "…"
-_ABSOLUTE = re.compile(r"""(^(?:-[A-Za-z])?|[=:>,"'])/(?!/)(?:[^/>"']*(?<!,)/)*([^/>"']*[^/>"',])/?""")
+_ABSOLUTE = re.compile(r"""(^(?:-[A-Za-z])?|[=:>,"'])/(?!/)(?:[^/>"':]*(?<!,)/)*([^/>"':]*[^/>"',:])/?""")
 """A path from the root and its last part: a word alone, behind a short option, `--option=`, `key=` or `backend:`, a
-step of a chain, or one of a list with commas."""
+step of a chain, a member of a fusion, or one of a list with commas."""
 
 
 def _published(measured: Measurements) -> str:

@@ -1,9 +1,10 @@
-"""What a retrieval component is: its type is the shape of its data, Q->R finds passages and R->R reorders them."""
+"""What a retrieval component is: its type is the shape of its data. Q->R finds passages, R->R reorders them, and RR->R
+fuses what several systems found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
     from uae_bench.lm.spec import LmSpec
 
-Shape = Literal["Q->R", "R->R"]
+Shape = Literal["Q->R", "R->R", "RR->R"]
 Ability = Literal["writes", "scores"]
 Encoded = TypeVar("Encoded")
 Made = TypeVar("Made")
@@ -152,6 +153,7 @@ class Component:
     A change of `version` says that the same settings now give another result. One that asks a language model names
     what the model must be able to do in `asks`; its argument is the model's spec, by default the generator's, and
     `cost(config, n)` the calls and the passages shown for a query of n candidates.
+    A preset is another component under a short name: `means` is that component and its argument, as one writes them.
     """
 
     shapes: tuple[Shape, ...]
@@ -162,6 +164,21 @@ class Component:
     argument: str = ""
     asks: tuple[Ability, ...] = ()
     cost: Callable[[Any, int], tuple[int, int]] | None = None
+    means: str = ""
+
+
+def preset(component: Component, family: str, name: str, model: str) -> Component:
+    """The component under a short name, `name`, in the place of `family:model`."""
+
+    def build(argument: str, settings: Any, resources: Resources) -> Any:
+        built = component.build(model, settings, resources)
+        built.name = name
+        return built
+
+    def identity(argument: str, settings: Any) -> Mapping[str, str]:
+        return component.identity(model, settings)
+
+    return replace(component, build=build, identity=identity, argument="", means=f"{family}:{model}")
 
 
 def no_models(argument: str, settings: Settings) -> Mapping[str, str]:

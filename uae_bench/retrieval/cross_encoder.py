@@ -11,7 +11,16 @@ from pydantic import Field
 from uae_bench.errors import ModelUnavailable
 from uae_bench.prompts import shown
 from uae_bench.records import Ranking, RetrievalView, Run
-from uae_bench.retrieval.component import Component, Reranked, Reranker, Resources, Settings, candidates, checked_depth
+from uae_bench.retrieval.component import (
+    Component,
+    Reranked,
+    Reranker,
+    Resources,
+    Settings,
+    candidates,
+    checked_depth,
+    preset,
+)
 from uae_bench.weights import identify_below, model_files, model_folder
 
 if TYPE_CHECKING:
@@ -105,3 +114,4 @@ CROSS_ENCODER = Component(
     version=3,
     argument="a cross-encoder's name or folder",
 )
+BGE_RERANKER = preset(CROSS_ENCODER, "cross-encoder", "bge-reranker", "BAAI/bge-reranker-v2-m3")

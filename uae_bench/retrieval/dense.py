@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,9 @@ from pydantic import Field
 from uae_bench.encoder import BiEncoder
 from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import UsageError
-from uae_bench.records import Query, Ranking, RetrievalView, Run
-from uae_bench.retrieval.component import (
-    Component,
-    Reranked,
-    Reranker,
-    Resources,
-    Retriever,
-    Settings,
-    candidates,
-)
+from uae_bench.records import Query, Ranking, RetrievalView
+from uae_bench.retrieval.component import Component, Resources, preset
+from uae_bench.retrieval.encoding import EncodingRetriever, TextSettings
 from uae_bench.retrieval.ranking import Candidates
 from uae_bench.retrieval.search import (
     IndexKind,
@@ -37,16 +30,14 @@ Vectors = NDArray[np.float32]
 RECALL_SAMPLE = 100
 
 
-class DenseSettings(Settings):
+class DenseSettings(TextSettings):
     """What is not given is as the model's own configuration has it."""
 
-    query_prefix: str | None = Field(default=None, description="text before each query; unset: the model's own")
-    passage_prefix: str | None = Field(default=None, description="text before each passage; unset: likewise")
     max_length: int | None = Field(default=None, ge=4, description="tokens of a text that are read; unset: likewise")
     index: IndexKind = Field(default="flat", description="how a corpus is searched; pools are always searched exactly")
 
 
-class Dense(Retriever, Reranker):
+class Dense(EncodingRetriever[Vectors]):
     """Ranks by cosine. The encoder loads when the first view is prepared; passages are encoded once per view."""
 
     def __init__(self, name: str, encoder: str, settings: DenseSettings, resources: Resources) -> None:
@@ -54,8 +45,7 @@ class Dense(Retriever, Reranker):
         self.settings = settings
         self._spec = encoder
         self._resources = resources
-        self._row: dict[str, int] = {}
-        self._vectors: Vectors = np.empty((0, 0), dtype=np.float32)
+        super().__init__()
 
     @cached_property
     def encoder(self) -> BiEncoder:
@@ -86,16 +76,9 @@ class Dense(Retriever, Reranker):
         index = build_index(vectors, kind) if found.pools is None else None
         return DenseSearcher(found, self.encoder, vectors, index)
 
-    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
-        """Ranks exactly the passages that the run holds for each query."""
-        return Reranked(self.retrieve(replace(view, pools=candidates(view, run)), depth=depth))
-
-    def _encoded(self, texts: tuple[str, ...]) -> Vectors:
-        """Passage vectors. Those of the latest texts are kept and serve any part of them: another split, one query."""
-        if not self._row or any(text not in self._row for text in texts):
-            self._vectors = self.encoder.encode_passages(texts, self._resources.progress)
-            self._row = {text: row for row, text in enumerate(texts)}
-        return self._vectors[[self._row[text] for text in texts]]
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors (C, D)."""
+        return self.encoder.encode_passages(texts, self._resources.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +118,10 @@ def _build(argument: str, settings: DenseSettings, resources: Resources) -> Dens
     return Dense(f"dense:{argument}", argument, settings, resources)
 
 
-def _build_preset(preset: str, argument: str, settings: DenseSettings, resources: Resources) -> Dense:
-    return Dense(preset, preset, settings, resources)
-
-
 def _identity(argument: str, settings: DenseSettings) -> Mapping[str, str]:
     own = encoder_identity(argument)
     prefixes = {"query_prefix": settings.query_prefix, "passage_prefix": settings.passage_prefix}
     return {**own, **{key: text for key, text in prefixes.items() if text is not None}}
-
-
-def _preset_identity(preset: str, argument: str, settings: DenseSettings) -> Mapping[str, str]:
-    return _identity(preset, settings)
-
-
-def _preset(name: str) -> Component:
-    return replace(DENSE, build=partial(_build_preset, name), identity=partial(_preset_identity, name), argument="")
 
 
 DENSE = Component(
@@ -161,5 +132,6 @@ DENSE = Component(
     version=1,
     argument="a sentence-transformers model",
 )
-BGE = _preset("bge")
-MINILM = _preset("minilm")
+BGE, BGE_M3, E5_MISTRAL, MINILM, NV_EMBED_V2 = (
+    preset(DENSE, "dense", name, name) for name in ("bge", "bge-m3", "e5-mistral", "minilm", "nv-embed-v2")
+)

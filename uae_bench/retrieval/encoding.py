@@ -1,0 +1,103 @@
+"""What retrievers share whose model reads each passage once, whatever the query: dense, late interaction, sparse."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import Field
+
+from uae_bench.encoder import BATCH
+from uae_bench.encoder_source import PASSAGE_PROMPTS, refuse_foreign_code
+from uae_bench.progress import Progress
+from uae_bench.records import RetrievalView, Run, batches
+from uae_bench.retrieval.component import Reranked, Reranker, Retriever, Settings, candidates
+from uae_bench.weights import identify_below, model_files, model_folder
+
+OFFLINE = "dense:lab:encoder, or bm25"
+Encoding = TypeVar("Encoding")
+
+
+Passages = TypeVar("Passages", bound=Any)  # takes rows as an array does
+
+
+class TextSettings(Settings):
+    """What is not given is as the model's own configuration has it."""
+
+    query_prefix: str | None = Field(default=None, description="text before each query; unset: the model's own")
+    passage_prefix: str | None = Field(default=None, description="text before each passage; unset: likewise")
+
+
+class EncodingRetriever(Retriever, Reranker, Generic[Passages]):
+    """Q->R and R->R: passages are encoded once per view, and a run is reordered by searching it as pools."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self._row: dict[str, int] = {}
+        self._passages: Passages | None = None
+
+    @abstractmethod
+    def encode_passages(self, texts: Sequence[str]) -> Passages:
+        """A row per text."""
+
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
+        """Ranks exactly the passages that the run holds for each query."""
+        return Reranked(self.retrieve(replace(view, pools=candidates(view, run)), depth=depth))
+
+    def _encoded(self, texts: tuple[str, ...]) -> Passages:
+        """Encoded passages. Those of the latest texts are kept and serve any part of them: another split, one query."""
+        if self._passages is None or any(text not in self._row for text in texts):
+            self._passages = None  # before the next ones take their room
+            self._passages = self.encode_passages(texts)
+            self._row = {text: row for row, text in enumerate(texts)}
+        return self._passages[[self._row[text] for text in texts]]
+
+
+def encode_distinct(
+    texts: Sequence[str],
+    encode: Callable[[list[str]], Sequence[Encoding]],
+    blank: Encoding,
+    progress: Progress,
+    label: str,
+) -> list[Encoding]:
+    """The encoding of each text. Equal texts are encoded once, and blank ones, being like nothing, are `blank`.
+
+    Longest first: batches hold texts of like length, and too little memory shows at once.
+    """
+    distinct = sorted({text for text in texts if text.strip()}, key=lambda text: (-len(text), text))
+    found: dict[str, Encoding] = {}
+    spans = list(batches(len(distinct), BATCH))
+    for span in progress.track(spans, total=len(spans), label=label):
+        batch = distinct[span.start : span.stop]
+        found.update(zip(batch, encode(batch), strict=True))
+    return [found.get(text, blank) for text in texts]
+
+
+def passage_prefix(given: str | None, prompts: Mapping[str, str | None]) -> str:
+    """What stands before a passage: what was given, else what the model's prompts say."""
+    if given is not None:
+        return given
+    return next((text for role in PASSAGE_PROMPTS if (text := prompts.get(role))), "")
+
+
+def checked_folder(spec: str, require: Callable[[Path], None]) -> Path:
+    """The folder behind a model's name, safetensors and no code of its own, which `require` finds to be of its kind.
+
+    Raises:
+        ModelUnavailable: it is not on this machine and cannot be fetched.
+        BadInput: its weights are no safetensors, it wants to run code, or it is a model of another kind.
+    """
+    folder = model_folder(spec, offline=OFFLINE)
+    if (folder / "modules.json").is_file():
+        refuse_foreign_code(folder)
+    require(folder)
+    return folder
+
+
+def text_identity(spec: str, folder: Path) -> Mapping[str, str]:
+    """What a key needs to know of a model: its files by one sha256. Settings enter it by themselves."""
+    return {"model": spec, "files": identify_below(folder, model_files(folder))}
