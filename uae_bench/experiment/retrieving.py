@@ -133,7 +133,8 @@ def retrieval_steps(
     def find(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         fused = [_retrieved(inputs[f"member {place}"]) for place in range(len(members))]
         if members:  # each member's run is an artifact, its own row's where it has one
-            found = pipeline.fuse(chain(inputs, bench.running()), bench.view(read_pools(inputs["pools"])), fused, depth=depth)
+            view = bench.view(read_pools(inputs["pools"]))
+            found = pipeline.fuse(chain(inputs, bench.running()), view, fused, depth=depth)
         else:
             found = pipeline.retrieve(indexed(inputs), depth=depth)
         runs.write_run(found.run, folder / RUN)
