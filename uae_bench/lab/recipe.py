@@ -45,11 +45,10 @@ class Phase:
 
 LEARN = Mixture(world_share=0.7, evidence_share=0.75)
 PRACTISE = Mixture(world_share=0.9, evidence_share=0.9)
-RETRIEVE = Mixture(world_share=0.75, evidence_share=0.75, retrieval_share=0.7, longest=900)
 PHASES = {
-    "lfm2": (Phase(3600, LEARN, rate=2.5e-3), Phase(600, PRACTISE, rate=1.5e-3), Phase(1200, RETRIEVE, rate=1e-3)),
-    "llama": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3), Phase(1200, RETRIEVE, rate=1e-3)),
-    "neox": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3), Phase(1200, RETRIEVE, rate=1e-3)),
+    "lfm2": (Phase(3600, LEARN, rate=2.5e-3), Phase(600, PRACTISE, rate=1.5e-3)),
+    "llama": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3)),
+    "neox": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3)),
 }
 SEED = 0
 
