@@ -39,9 +39,13 @@ def save_tiny_nv_embed(place: Path) -> Path:
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        states = {f"embedding_model.{name}": each.numpy() for name, each in MistralModel(config).state_dict().items()}
+        mistral: Any = MistralModel
+        states = {f"embedding_model.{name}": each.numpy() for name, each in mistral(config).state_dict().items()}
     rng = np.random.default_rng(0)
-    draw = lambda *shape: rng.normal(size=shape).astype(np.float32) / 3  # noqa: E731
+
+    def draw(*shape: int) -> np.ndarray[Any, Any]:
+        return np.asarray(rng.normal(size=shape), dtype=np.float32) / 3
+
     blocks = {
         "0.norm.weight": draw(WIDTH), "0.norm.bias": draw(WIDTH),
         "0.norm_context.weight": draw(WIDTH), "0.norm_context.bias": draw(WIDTH),
@@ -82,7 +86,8 @@ def written_out(folder: Path, text: str, prefix: str) -> np.ndarray[Any, Any]:
     described = json.loads((folder / "config.json").read_text())["text_config"]
     config = MistralConfig.from_dict({**described, "model_type": "mistral", "sliding_window": None})
     config._attn_implementation = "eager"
-    model = MistralModel(config).eval()
+    mistral: Any = MistralModel
+    model = mistral(config).eval()
     states = load_file(folder / "model-00001-of-00002.safetensors")
     model.load_state_dict({name.removeprefix("embedding_model."): torch.tensor(each) for name, each in states.items()})
     of = {
@@ -101,7 +106,8 @@ def written_out(folder: Path, text: str, prefix: str) -> np.ndarray[Any, Any]:
 
     def normed(x: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
         spread = np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
-        return (x - x.mean(axis=-1, keepdims=True)) / spread * block(f"{name}.weight") + block(f"{name}.bias")
+        centred = (x - x.mean(axis=-1, keepdims=True)) / spread
+        return np.asarray(centred * block(f"{name}.weight") + block(f"{name}.bias"))
 
     queries = normed(hidden, "0.norm") @ block("0.fn.to_q.weight").T
     keys_values = normed(of["latents"], "0.norm_context") @ block("0.fn.to_kv.weight").T

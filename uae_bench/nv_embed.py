@@ -58,11 +58,13 @@ class LatentAttention(nn.Module):
         kept, gate = wide.chunk(2, -1)
         states = states + (kept * gelu(gate)) @ of("1.fn.net.2.weight").T + of("1.fn.net.2.bias")
         mask = pooled.unsqueeze(-1).to(states.dtype)
-        return (states * mask).sum(1) / mask.sum(1)
+        vectors: Tensor = (states * mask).sum(1) / mask.sum(1)
+        return vectors
 
     def _of(self, name: str) -> Tensor:
         place = name if name == "latents" else f"cross_attend_blocks.{name}"
-        return self.weights[place.replace(".", "/")]
+        weight: Tensor = self.weights[place.replace(".", "/")]
+        return weight
 
     def _normed(self, states: Tensor, name: str) -> Tensor:
         weight, bias = self._of(f"{name}.weight"), self._of(f"{name}.bias")
@@ -70,14 +72,16 @@ class LatentAttention(nn.Module):
 
     def _split(self, states: Tensor) -> Tensor:
         """(B, L, heads * d) as (B, heads, L, d)."""
-        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return states.view(*states.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 class NvEmbed(InputModule):
     """Texts to vectors, as a module of sentence-transformers."""
 
+    tokenizer: Any
+
     def __init__(self, auto_model: Any, tokenizer: Any, pooling: LatentAttention) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.auto_model = auto_model
         self.tokenizer = tokenizer
         self.pooling = pooling
@@ -117,14 +121,14 @@ def load(folder: Path, device: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from transformers import MistralConfig, MistralModel, PreTrainedTokenizerFast
 
-    class States(MistralModel):
-        _keys_to_ignore_on_load_unexpected = (f"^{_POOLING}",)
+    class States(MistralModel):  # type: ignore[no-untyped-call]
+        _keys_to_ignore_on_load_unexpected = [f"^{_POOLING}"]  # noqa: RUF012
 
     described = read_json(folder / "config.json")
     text, pooling = (described.get(part) for part in ("text_config", "latent_attention_config"))
     config = MistralConfig.from_dict({**text, "sliding_window": None} if isinstance(text, dict) else {})
     config.is_causal = False
-    states, told = States.from_pretrained(
+    loaded: Any = States.from_pretrained(
         str(folder),
         config=config,
         key_mapping={f"^{_STATES}": ""},
@@ -134,6 +138,7 @@ def load(folder: Path, device: str) -> SentenceTransformer:
         local_files_only=True,
         output_loading_info=True,
     )
+    states, told = loaded
     tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
     if told["missing_keys"] or tokenizer("a")["input_ids"][0] != tokenizer.bos_token_id:
         lacking = sorted(told["missing_keys"])[:1] or ["a tokenizer that begins texts with its begin token"]

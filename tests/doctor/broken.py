@@ -104,7 +104,7 @@ class Broken(LocalBackend):
     kind: type[HfModel] = HfModel
 
     @contextmanager
-    def open(  # type: ignore[override]
+    def open(
         self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None
     ) -> Iterator[HfModel]:
         yield self.kind(self._folder(name, revision), "cpu", dtype, window)

@@ -261,7 +261,7 @@ def test_how_a_model_is_run_is_refused_where_no_model_of_the_run_reads_it(
     with pytest.raises(UsageError, match=f"{option} changes nothing here"):
         refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, generator=other)])
     for role in ("scorer", "generator"):
-        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, **{role: reader})])
+        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, **dict[str, Any]({role: reader}))])
     refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, held_out=(reader,))])
     refuse_unread(resources, [setup_of(tmp_path, f"bm25>rankgpt:{reader}", card={**card, "measures": ["Success@1"]})])
     with pytest.raises(UsageError, match="changes nothing here"):  # it judges nothing

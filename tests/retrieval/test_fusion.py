@@ -108,7 +108,7 @@ def test_members_must_have_answered_the_same_queries() -> None:
 
 @pytest.mark.parametrize("weights", ["1", "1,2,3", "0,0"])
 def test_weights_must_fit_the_members(weights: str) -> None:
-    config = RETRIEVERS["combsum"].config(weights=weights)
+    config = RETRIEVERS["combsum"].config.model_validate({"weights": weights})
     with pytest.raises(UsageError, match="does not weigh 2 systems"):
         build_chain(parse_system("combsum(bm25,minilm)"), {"combsum": config}, Resources())
 
@@ -116,7 +116,7 @@ def test_weights_must_fit_the_members(weights: str) -> None:
 @pytest.mark.parametrize("weights", ["-1,2", "nan,1", "inf,1", "a,b"])
 def test_weights_are_numbers_of_at_least_0(weights: str) -> None:
     with pytest.raises(ValueError, match="weights"):
-        RETRIEVERS["combsum"].config(weights=weights)
+        RETRIEVERS["combsum"].config.model_validate({"weights": weights})
 
 
 @pytest.mark.parametrize("pools", [None, {"q1": tuple(TEXTS), "q2": ("p1", "p5"), "q3": ()}])
@@ -136,7 +136,7 @@ def test_a_system_fuses_what_its_members_find(pools: dict[str, tuple[str, ...]] 
     assert whole.facts[f"bm25>{dense}: queries_without_terms"] == 0
     assert whole.facts[f"rrf(bm25,{dense}): {dense}: passages"] == len(TEXTS)
     shallow = found(f"rrf(bm25,{dense})", 1)
-    deep = found(f"rrf(bm25,{dense})", 1, rrf=RETRIEVERS["rrf"].config(depth=5))
+    deep = found(f"rrf(bm25,{dense})", 1, rrf=RETRIEVERS["rrf"].config.model_validate({"depth": 5}))
     all_of_it = found(f"rrf(bm25,{dense})", 5)
     for query in QUESTIONS:
         assert deep.run.rankings[query].passages == all_of_it.run.rankings[query].passages[:1]
@@ -146,6 +146,7 @@ def test_a_system_fuses_what_its_members_find(pools: dict[str, tuple[str, ...]] 
 def test_times_of_members_add_up_and_their_rerankers_are_named() -> None:
     dense = f"dense:{tiny_encoder()}"
     system = parse_system(f"rrf(bm25>{dense},{dense})>{dense}")
-    seconds = time_queries(index(build_chain(system, {}, Resources()), view()), depth=3)
+    (timed,) = time_queries([index(build_chain(system, {}, Resources()), view())], depth=3)
+    seconds = timed.seconds
     assert list(seconds) == ["encode", "search", f"bm25>{dense}: rerank 1", "rerank 1"]
     assert all(len(times) == 3 and min(times) > 0 for times in seconds.values())

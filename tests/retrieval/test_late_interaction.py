@@ -39,10 +39,14 @@ def test_max_sim_of_vectors_by_hand() -> None:
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12), depth=st.integers(1, 14), seed=st.integers(0, 99))
 def test_any_block_and_depth_give_the_ranking_by_hand(lengths: list[int], depth: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    unit = lambda rows: (v := rng.normal(size=(rows, 4))) / np.linalg.norm(v, axis=1, keepdims=True)  # noqa: E731
-    matrices = [unit(length).astype(np.float32) for length in lengths]
+
+    def unit(rows: int) -> np.ndarray[Any, Any]:
+        drawn = rng.normal(size=(rows, 4))
+        return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float32)
+
+    matrices = [unit(length) for length in lengths]
     matrices[-1] = matrices[0]  # a tie
-    query = unit(3).astype(np.float32)
+    query = unit(3)
     expected = sorted((-np.float32(by_hand(each, query)), row) for row, each in enumerate(matrices))[:depth]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(late_interaction, "BLOCK", 5)

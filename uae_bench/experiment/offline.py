@@ -104,7 +104,7 @@ def _without_hub(name: str) -> str:
 
 
 def _local(system: System) -> System:
-    steps = []
+    steps: list[Step] = []
     for step in system.steps:
         members = tuple({each.name: each for each in map(_local, step.members)}.values())
         if len(members) == 1:

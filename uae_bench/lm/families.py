@@ -49,10 +49,11 @@ class Descent:
 def families() -> Mapping[str, Family]:
     """The table, by name."""
     table = tomllib.loads(Path(__file__).with_name("families.toml").read_text(encoding="utf-8"))
-    return {
-        name: Family(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+    rows: dict[str, dict[str, Any]] = {
+        name: {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
         for name, row in table.items()
     }
+    return {name: Family(name, **row) for name, row in rows.items()}
 
 
 def descent_of(name: str, folder: Path, below: Sequence[Path] = ()) -> Descent:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from uae_bench.errors import UnknownName, UsageError
 from uae_bench.registry import nearest
@@ -230,7 +231,7 @@ def build_chain(
     Raises:
         UsageError: a fusion's settings do not fit its members.
     """
-    built = []
+    built: list[Any] = []
     for step in system.steps:
         if step.members:
             members = tuple(build_chain(member, configs, resources, trained) for member in step.members)

@@ -54,7 +54,8 @@ class EncodingRetriever(Retriever, Reranker, Generic[Passages]):
             self._passages = None  # before the next ones take their room
             self._passages = self.encode_passages(texts)
             self._row = {text: row for row, text in enumerate(texts)}
-        return self._passages[[self._row[text] for text in texts]]
+        found: Passages = self._passages[[self._row[text] for text in texts]]
+        return found
 
 
 def encode_distinct(

@@ -152,9 +152,9 @@ class CombSum(FusionRule):
         spread = float(np.ptp(scores))
         if spread <= FLAT * float(np.abs(scores).max()):
             return np.zeros(len(scores))
-        if self.normalisation == "min-max":
-            return (scores - scores.min()) / spread
-        return (scores - scores.mean()) / scores.std()
+        zero, one = (scores.min(), spread) if self.normalisation == "min-max" else (scores.mean(), scores.std())
+        normalised: NDArray[np.float64] = (scores - zero) / one
+        return normalised
 
 
 def _build_rrf(argument: str, settings: RrfSettings, resources: Resources) -> ReciprocalRank:
