@@ -96,6 +96,7 @@ STAGES: Mapping[str, Stage] = {
         (
             "uae_bench.retrieval",
             *ENCODING,
+            *ASKING,
             "uae_bench.timing",
             *_in("pipeline", "index", "time_queries"),
             *_in("experiment.retrieving", "retrieval_steps"),
