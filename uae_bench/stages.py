@@ -77,6 +77,7 @@ STAGES: Mapping[str, Stage] = {
             "uae_bench.seper.score",
             "uae_bench.seper.options",
             *ENCODING,
+            *ASKING,
             *DEFINING,
             *_in("pipeline", "index", "retrieve", "fuse", "_reranked"),
             *_in(
