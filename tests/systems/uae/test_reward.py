@@ -13,19 +13,17 @@ import torch
 from tests.systems.uae.parts import QUICK, WORDS, toy_set, trained
 from uae_bench.errors import BadInput
 from uae_bench.progress import SILENT
+from uae_bench.systems.pairs import Groups, pair_scores, tokenised_pairs
 from uae_bench.systems.uae import UAE
 from uae_bench.systems.uae.config import RewardOptions
 from uae_bench.systems.uae.data import labelled
 from uae_bench.systems.uae.lora import fold
 from uae_bench.systems.uae.reward import (
-    Groups,
     MarginLoss,
     margin_gain,
     ndcg_at_1,
     open_reward_model,
     pairwise_accuracy,
-    reward_scores,
-    tokenised_pairs,
     train_reward_model,
 )
 
@@ -113,9 +111,9 @@ def test_lora_trains_only_its_matrices_and_the_head_and_folding_changes_no_score
                 value.normal_(std=0.1, generator=torch.Generator().manual_seed(1))
     pairs = tokenised_pairs(model, PAIRS, 24)
     model.eval()
-    before = reward_scores(model, pairs, list(PAIRS), SILENT)
+    before = pair_scores(model, pairs, list(PAIRS), SILENT, "")
     fold(model.model)
-    after = reward_scores(model, pairs, list(PAIRS), SILENT)
+    after = pair_scores(model, pairs, list(PAIRS), SILENT, "")
     assert not any("lora_" in name for name, _ in model.named_parameters())
     assert all(after[q][p] == pytest.approx(before[q][p], abs=1e-5) for q, p in PAIRS)
 
@@ -128,9 +126,9 @@ def test_targets_that_no_layer_has_are_refused(deberta: Path) -> None:
 def test_scores_do_not_depend_on_what_shares_a_batch(deberta: Path) -> None:
     model = open_reward_model(deberta, options(reward_mode="full"), "cpu").eval()
     pairs = tokenised_pairs(model, PAIRS, 24)
-    together = reward_scores(model, pairs, list(PAIRS), SILENT)
+    together = pair_scores(model, pairs, list(PAIRS), SILENT, "")
     for query, passage in PAIRS:
-        alone = reward_scores(model, pairs, [(query, passage)], SILENT)
+        alone = pair_scores(model, pairs, [(query, passage)], SILENT, "")
         assert alone[query][passage] == pytest.approx(together[query][passage], abs=1e-5)
 
 
@@ -138,10 +136,10 @@ def test_the_loss_puts_flat_scores_back_into_their_queries(deberta: Path) -> Non
     """Two queries of two and one candidates: only the pair of the first is ordered, so L = max(0, δ − (R_a − R_b))."""
     model = open_reward_model(deberta, options(reward_mode="full"), "cpu").eval()
     pairs = tokenised_pairs(model, PAIRS, 24)
-    scores = reward_scores(model, pairs, list(PAIRS), SILENT)
+    scores = pair_scores(model, pairs, list(PAIRS), SILENT, "")
     utilities, members = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[True, True], [True, False]])
     flat = pairs.rows.gather([0, 1, 2])
-    loss = MarginLoss(model, 1.0, 0.0)([flat], {"utilities": utilities, "members": members})
+    loss = MarginLoss(model, 1.0, 0.0)([flat], {"values": utilities, "members": members})
     assert loss.item() == pytest.approx(max(0.0, 1 - (scores["q"]["a"] - scores["q"]["b"])), abs=1e-5)
 
 
@@ -166,7 +164,7 @@ def test_train_groups_hold_the_best_and_others_by_lot_and_dev_groups_all(
 
     def seen(groups: Groups, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
         found = gather(groups, rows)
-        asked[rows[0]["item"] < groups.train_count].append(found["label"]["utilities"].tolist())
+        asked[rows[0]["item"] < groups.train_count].append(found["label"]["values"].tolist())
         return found
 
     monkeypatch.setattr(Groups, "__call__", seen)

@@ -13,7 +13,7 @@ import torch
 from sentence_transformers import CrossEncoder
 from torch import Tensor, nn
 
-from uae_bench.systems.uae.tensors import Features
+from uae_bench.systems.tensors import Features
 
 
 class Head(nn.Module):

@@ -22,13 +22,13 @@ from torch.utils.data import Sampler
 
 from uae_bench.encoder import BiEncoder
 from uae_bench.progress import Progress
+from uae_bench.systems.fitting import History, KeepBest, PairedLooks, Schedule, fit, settle
+from uae_bench.systems.tensors import Features, Inputs, Rows, VectorRows, by_length, numbered, padded
 from uae_bench.systems.uae.config import StudentOptions
 from uae_bench.systems.uae.data import CandidateSet, Labelled, Scores
-from uae_bench.systems.uae.fitting import History, KeepBest, Schedule, fit, restore
 from uae_bench.systems.uae.lora import fold, inject
 from uae_bench.systems.uae.loss import student_log_distribution, uae_loss
 from uae_bench.systems.uae.teacher import Lesson
-from uae_bench.systems.uae.tensors import Features, Inputs, Rows, VectorRows, by_length, numbered, padded
 
 ENCODING_BATCH = 64
 
@@ -120,7 +120,7 @@ class DevMeasures(SentenceEvaluator):
         self.inputs = inputs
         self.items = items
         self.utilities = utilities
-        self._start: np.ndarray[Any, np.dtype[np.float64]] | None = None
+        self._looks = PairedLooks()
 
     def __call__(self, model: Any, output_path: Any = None, epoch: int = -1, steps: int = -1) -> dict[str, float]:
         rows = {self.inputs.query[item.query.id] for item in self.items}
@@ -129,10 +129,7 @@ class DevMeasures(SentenceEvaluator):
         first = [self._first(item, vectors) for item in self.items]
         utility = np.array([self.utilities[i.query.id][p] for i, p in zip(self.items, first, strict=True)])
         hits = [p == i.positive or p in i.further_evidence for i, p in zip(self.items, first, strict=True)]
-        self._start = utility if self._start is None else self._start
-        gain = utility - self._start
-        error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else float("inf")
-        return {"ExpUtil@1": float(utility.mean()), "Success@1": float(np.mean(hits)), "gain_error": error}
+        return {**self._looks.look(utility), "Success@1": float(np.mean(hits))}
 
     def _first(self, item: Labelled, vectors: Mapping[int, Tensor]) -> str:
         query = vectors[self.inputs.query[item.query.id]]
@@ -239,9 +236,5 @@ def train_student(
         loss=CandidateLoss(model, options.tau), evaluator=measures,
         data_collator=Collator(inputs, sets, [*lesson.train_labels, *lesson.dev_labels]),
     )  # fmt: skip
-    points = {point["step"]: point for point in history.dev}
-    start, best = points[0], points[history.kept]
-    if not best["eval_ExpUtil@1"] - start["eval_ExpUtil@1"] > options.min_gain * best["eval_gain_error"]:
-        restore(model, keep.start)
-        history.kept = 0
+    settle(model, keep, options.min_gain)
     return history

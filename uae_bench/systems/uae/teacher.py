@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uae_bench.systems.tensors import padded
 from uae_bench.systems.uae.config import DirectOptions, SoftTeacher, StudentOptions
 from uae_bench.systems.uae.data import CandidateSet, Scores
 from uae_bench.systems.uae.loss import calibrated_lambda, normalised_entropy, teacher_distribution
-from uae_bench.systems.uae.tensors import padded
 
 Distributions = list[list[float]]
 """One row per candidate set, in the order of its passages; each sums to 1."""

@@ -16,21 +16,20 @@ from uae_bench.errors import NotPossible
 from uae_bench.prompts import shown
 from uae_bench.records import TrainingSet
 from uae_bench.store.digests import digest_of
+from uae_bench.systems.fitting import History, deterministic, quiet
+from uae_bench.systems.pairs import Pairs, pair_scores, tokenised_pairs
+from uae_bench.systems.tensors import Inputs, token_inputs
 from uae_bench.systems.uae import teacher
 from uae_bench.systems.uae.config import DirectOptions, RewardOptions, StudentOptions, reward_folder
 from uae_bench.systems.uae.data import CandidateSet, GateCounts, Labelled, Scores, gated, labelled, nearest
-from uae_bench.systems.uae.fitting import History, deterministic, quiet
 from uae_bench.systems.uae.head import StateRows, open_head
 from uae_bench.systems.uae.lora import fold
 from uae_bench.systems.uae.product import write_product
 from uae_bench.systems.uae.reward import (
-    Pairs,
     margin_gain,
     ndcg_at_1,
     open_reward_model,
     pairwise_accuracy,
-    reward_scores,
-    tokenised_pairs,
     train_reward_model,
 )
 from uae_bench.systems.uae.student import (
@@ -41,7 +40,6 @@ from uae_bench.systems.uae.student import (
     train_student,
     trainable,
 )
-from uae_bench.systems.uae.tensors import Inputs, token_inputs
 
 if TYPE_CHECKING:
     from uae_bench.retrieval.component import Resources
@@ -169,7 +167,7 @@ def _rewarded(
     for item in corpus.train:
         near = nearest(item, similarity[item.query.id], options.negatives)
         wanted += [(item.query.id, passage) for passage in (item.positive, *item.further_evidence, *near)]
-    scores = reward_scores(model, pairs, wanted, resources.progress)
+    scores = pair_scores(model, pairs, wanted, resources.progress, "reward scores")
     dev = {item.query.id: scores[item.query.id] for item in corpus.dev}
     gain, error = margin_gain(dev, data.utilities, options.reward_margin, options.reward_min_gap)
     believed = gain > options.min_gain * error

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoTokenizer
 
 from tests.systems.uae.parts import toy_encoder
-from uae_bench.systems.uae.tensors import tokenised
+from uae_bench.systems.tensors import tokenised
 
 TEXTS = ["what is the leave policy of the committee", "why", "who said that, and when"]
 PAIRS = ["the committee grants thirty days", "because", "nobody"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -92,6 +93,32 @@ class KeepBest(KeepLast):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         restore(others["model"], self._state)
+
+
+class PairedLooks:
+    """ExpUtil@1 at one look at dev after another, always the same queries in the same order.
+
+    `gain_error` is the standard error of the mean paired difference to the first look, the untrained start.
+    """
+
+    def __init__(self) -> None:
+        self._start: NDArray[np.float64] | None = None
+
+    def look(self, utility: NDArray[np.float64]) -> dict[str, float]:
+        """`utility` (Q,) is that of the passage which is first for each query."""
+        self._start = utility if self._start is None else self._start
+        gain = utility - self._start
+        error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else float("inf")
+        return {"ExpUtil@1": float(utility.mean()), "gain_error": error}
+
+
+def settle(model: Any, keep: KeepBest, min_gain: float) -> None:
+    """Gives the start's weights back unless the best look's ExpUtil@1 beats its by `min_gain` standard errors."""
+    points = {point["step"]: point for point in keep.history.dev}
+    start, best = points[0], points[keep.history.kept]
+    if not best["eval_ExpUtil@1"] - start["eval_ExpUtil@1"] > min_gain * best["eval_gain_error"]:
+        restore(model, keep.start)
+        keep.history.kept = 0
 
 
 class Report(TrainerCallback):
