@@ -1,7 +1,7 @@
 """The stages in order, one function each: nouns in, nouns out.
 
-    read -> pool -> retrieve -> label -> read_states -> train -> retrieve -> generate -> evaluate -> compare
-                index, time                                      sample
+    read -> pool -> retrieve -> label -> train -> retrieve -> generate -> evaluate -> compare
+                index, time   read_states, contrast          sample
 
 Nothing here knows of files, keys or arguments: `experiment` wraps each stage in a key and keeps what it made.
 Every function works alone in a notebook.
@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from uae_bench import metrics, reading, significance, timing
+from uae_bench.contrast import Contrasting
+from uae_bench.contrast import contrast as contrast_answers
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.generation import generate_answers
-from uae_bench.lm.base import Generator, LanguageModel, Sampling, Scorer, StateReader
+from uae_bench.lm.base import ContrastiveScorer, Generator, LanguageModel, Sampling, Scorer, StateReader
 from uae_bench.lm.remembered import Calls
 from uae_bench.progress import SILENT, Progress
 from uae_bench.prompts import PromptTemplate
@@ -27,6 +29,7 @@ from uae_bench.records import (
     Asked,
     Comparison,
     GenerationRecord,
+    Likelihood,
     RetrievalView,
     Run,
     States,
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
 
 Pools = Mapping[str, tuple[str, ...]] | None
 """The passages that each query may retrieve; None = the whole corpus."""
+
+Label = TypeVar("Label")
 
 
 def read(name: str, *, data: Path | None = None, overrides: Mapping[str, object] | None = None) -> Task:
@@ -218,6 +223,34 @@ def read_states(
     )
 
 
+def contrast(
+    scorer: ContrastiveScorer,
+    task: Task,
+    candidates: Mapping[str, Sequence[str]],
+    alpha: float,
+    *,
+    template: PromptTemplate,
+    model: Mapping[str, str],
+    calls: Calls,
+    progress: Progress = SILENT,
+) -> Contrasting:
+    """Likelihoods of the reference answers by contrastive decoding, for the same items as `label`; trainers may learn
+    from them."""
+    answers = {query: task.answers(query) for query in candidates}
+    return contrast_answers(
+        scorer,
+        label_items(candidates, answers),
+        alpha,
+        queries=task.queries,
+        passages=task.passages,
+        answers=answers,
+        template=template,
+        model=model,
+        calls=calls,
+        progress=progress,
+    )
+
+
 def training_set(
     task: Task,
     train: Sequence[str],
@@ -226,6 +259,7 @@ def training_set(
     utilities: Mapping[str, Mapping[str, float]],
     *,
     states: States | None = None,
+    contrasts: Mapping[str, Mapping[str, tuple[Likelihood, ...]]] | None = None,
     definition: str = "log-ratio",
     provenance: Mapping[str, str] | None = None,
 ) -> TrainingSet:
@@ -251,24 +285,28 @@ def training_set(
         utilities=utilities,
         evidence={query: task.evidence(query) for query in known},
         states=states,
+        contrasts=contrasts,
         definition=definition,
         provenance=provenance or {},
     )
 
 
-def permuted(utilities: Mapping[str, Mapping[str, float]], seed: int) -> dict[str, dict[str, float]]:
-    """Utilities dealt anew among the passages of each query: the control that leaves a trainer nothing to learn."""
+def permuted(labels: Mapping[str, Mapping[str, Label]], seed: int) -> dict[str, dict[str, Label]]:
+    """Utilities, or other labels, dealt anew among the passages of each query: the control that leaves a trainer
+    nothing to learn. Labels of the same passages in the same order are dealt alike by one seed.
+    """
     rng = np.random.default_rng(seed)
-    return {
-        query: dict(zip(row, rng.permutation(list(row.values())).tolist(), strict=True))
-        for query, row in sorted(utilities.items())
-    }
+    dealt = {}
+    for query, row in sorted(labels.items()):
+        values = list(row.values())
+        dealt[query] = {passage: values[at] for passage, at in zip(row, rng.permutation(len(row)), strict=True)}
+    return dealt
 
 
 def train(
     trainer: Trainer, data: TrainingSet, options: BaseModel, encoder: str, seed: int, out: Path, resources: Resources
 ) -> None:
-    """A trained bi-encoder in the folder `out`."""
+    """A trained model in the folder `out`."""
     trainer.train(data, options, encoder, seed, out, resources)
 
 

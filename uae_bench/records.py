@@ -169,6 +169,16 @@ class EntailmentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ContrastRow:
+    """One reference answer (its index) of a query under contrastive decoding with a passage (`uae_bench.contrast`)."""
+
+    query: str
+    passage: str
+    answer: int
+    likelihood: Likelihood
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRecord:
     """What a generator wrote for one query, the passages it was shown (best first) and what that cost in tokens."""
 
@@ -261,7 +271,8 @@ class TrainingSet:
 
     `candidates` is the first-stage run over the labelled pool; `utilities` holds every candidate of every query
     that has an answer. `evidence` maps a query id to the passage ids that annotators marked. `states`, where a
-    trainer asked for them, holds every pair of `utilities`.
+    trainer asked for them, holds every pair of `utilities`; so does `contrasts`, by query and passage one contrastive
+    likelihood for each reference that answers the query.
     """
 
     passages: Mapping[str, Passage]
@@ -271,6 +282,7 @@ class TrainingSet:
     utilities: Mapping[str, Mapping[str, float]]
     evidence: Mapping[str, frozenset[str]]
     states: States | None = None
+    contrasts: Mapping[str, Mapping[str, tuple[Likelihood, ...]]] | None = None
     definition: str = "log-ratio"
     provenance: Mapping[str, str] = field(default_factory=dict)
 

@@ -22,7 +22,7 @@ from uae_bench.registry import nearest
 from uae_bench.stages import STAGES
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import Pair, Scorer
+    from uae_bench.lm.base import ContrastiveScorer, Pair, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def label(
     Raises:
         NotPossible: a question with its answer exceeds the model's window even without a passage.
     """
-    prompts = _Prompts(scorer, template, queries, passages, answers)
+    prompts = ItemPrompts(scorer, template, queries, passages, answers)
     given = [prompts.given(item) for item in items]
     closed = [prompts.closed(item) for item in items]
     pairs = list(dict.fromkeys([*given, *closed]))
@@ -113,12 +113,12 @@ def label(
     return Labelling(rows, counts)
 
 
-class _Prompts:
+class ItemPrompts:
     """Prompts of items, cut where they would exceed the window; `cut` holds the passage tokens cut per item."""
 
     def __init__(
         self,
-        scorer: Scorer,
+        scorer: Scorer | ContrastiveScorer,
         template: PromptTemplate,
         queries: Mapping[str, Query],
         passages: Mapping[str, Passage],
@@ -130,9 +130,11 @@ class _Prompts:
         self._frame_bytes = len("".join(scorer.tokenizer.frame("", "")).encode())
 
     def given(self, item: UtilityItem) -> Pair:
+        """The prompt with the item's passage, and the answer that follows."""
         return self._pair(item, [self._passages[item.passage]])
 
     def closed(self, item: UtilityItem) -> Pair:
+        """The prompt without any passage, and the answer that follows."""
         return self._pair(item, [])
 
     def _pair(self, item: UtilityItem, passages: Sequence[Passage]) -> Pair:

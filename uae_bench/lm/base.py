@@ -1,4 +1,4 @@
-"""What a language model is asked, in three protocols, and the one rule for where an answer begins.
+"""What a language model is asked, in four protocols, and the one rule for where an answer begins.
 
 The token boundary: prompt and continuation are encoded together, because " A" and "A" are different tokens. The
 prompt's own ids must be the beginning of the whole's; where a token spans the boundary, scoring begins at the last
@@ -24,6 +24,9 @@ Tokens = npt.NDArray[np.int32]
 
 Pair = tuple[str, str]
 """A prompt and the continuation whose likelihood is wanted."""
+
+Contrast = tuple[Pair, Pair]
+"""One continuation after two prompts: with a passage, and with none."""
 
 
 ENCODED_TOGETHER = 1024
@@ -209,8 +212,33 @@ class StateReader(Protocol):
         ...
 
 
+class ContrastiveScorer(Protocol):
+    """A model whose next-token distributions can be seen whole: one whose weights are on this machine."""
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def window(self) -> int: ...
+
+    def plan_contrasts(self, contrasts: Sequence[Contrast]) -> Plan:
+        """Deterministic batches over the whole set. `tokens` counts each distinct pair once; `computed` a prompt
+        without a passage once per batch; `backed_up`, of the prompts with one, also what `aligned` leaves out.
+
+        Raises:
+            BadInput: a pair exceeds the window, a continuation is empty, or the two share no token.
+        """
+        ...
+
+    def contrast_batch(self, contrasts: Sequence[Contrast], alpha: float) -> list[Likelihood]:
+        """One planned batch: the continuation under softmax((1 + α) z(with) − α z(without)), z being the logits of
+        the two prompts at each of its tokens (context-aware decoding, arXiv 2305.14739); α = 0 is plain likelihood.
+        """
+        ...
+
+
 class LanguageModel(Scorer, Generator, Protocol):
-    """A model that scores and writes; where its backend shows states, it is a StateReader too."""
+    """A model that scores and writes; where its backend shows states, a StateReader and a ContrastiveScorer too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,6 +287,31 @@ def _bounded(pair: Pair, prompt: Tokens, whole: Tokens) -> EncodedPair:
     if start == 0:
         raise BadInput(f"no token stands before the continuation {pair[1]!r}", hint="give a prompt that is not empty")
     return EncodedPair(whole, start, backed_up=len(prompt) - start)
+
+
+def aligned(given: EncodedPair, closed: EncodedPair) -> tuple[EncodedPair, EncodedPair]:
+    """One continuation after two prompts, scored in both from the same token on.
+
+    Where a token spans the boundary of one prompt alone, what is scored begins differently; both are then scored
+    over the ids that they share at their ends, and what that leaves out counts as backed up.
+
+    Raises:
+        BadInput: they share none.
+    """
+    one, other = given.ids[given.start :][::-1], closed.ids[closed.start :][::-1]
+    shorter = min(len(one), len(other))
+    differ = one[:shorter] != other[:shorter]
+    shared = int(differ.argmax()) if differ.any() else shorter
+    if shared == 0:
+        raise BadInput(
+            "the tokenizer cuts an answer into other tokens with a passage than without, down to its last one",
+            hint="take another model: a contrast needs the same tokens after both prompts",
+        )
+    return _scored_at_end(given, shared), _scored_at_end(closed, shared)
+
+
+def _scored_at_end(pair: EncodedPair, tokens: int) -> EncodedPair:
+    return replace(pair, start=len(pair.ids) - tokens, backed_up=pair.backed_up + pair.scored - tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,41 @@ def row_states(model: Any, rows: Sequence[Tokens], prefixes: Prefixes | None) ->
 
 def score_rows(model: Any, rows: Sequence[Tokens], starts: Sequence[int], prefixes: Prefixes | None) -> list[float]:
     """Summed log-probability (nats, log-softmax in float32) of each row's tokens from its start (at least 1) on."""
+    logits, targets = _row_logits(model, rows, starts, prefixes)
+    return _summed(logits, targets, [len(tokens) - start for tokens, start in zip(rows, starts, strict=True)])
+
+
+def contrast_rows(
+    model: Any,
+    rows: Sequence[Tokens],
+    starts: Sequence[int],
+    prefixes: Prefixes | None,
+    closed: Sequence[Tokens],
+    places: Sequence[int],
+    alpha: float,
+) -> list[float]:
+    """As `score_rows`, but under softmax((1 + α) z − α z'), where z' are the logits of the row of `closed` whose place
+    stands in `places`, at as many tokens of its end as are scored.
+    """
+    counts = [len(tokens) - start for tokens, start in zip(rows, starts, strict=True)]
+    scored = [0] * len(closed)
+    for place, count in zip(places, counts, strict=True):
+        scored[place] = max(scored[place], count)
+    ends = [len(tokens) - count for tokens, count in zip(closed, scored, strict=True)]
+    without, _ = _row_logits(model, closed, ends, None)  # (M, V)
+    stops = np.cumsum(scored)
+    index = [
+        at for place, count in zip(places, counts, strict=True) for at in range(stops[place] - count, stops[place])
+    ]
+    logits, targets = _row_logits(model, rows, starts, prefixes)  # (N, V)
+    logits += alpha * (logits - without[torch.tensor(index, device=without.device)])
+    return _summed(logits, targets, counts)
+
+
+def _row_logits(
+    model: Any, rows: Sequence[Tokens], starts: Sequence[int], prefixes: Prefixes | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (N, V) in float32 that predict each row's tokens from its start on, and those tokens (N,), row by row."""
     ids, mask = padded(rows, model.device, left=False)
     width = ids.shape[1]
     before = [row * width + at - 1 for row, tokens in enumerate(rows) for at in range(starts[row], len(tokens))]
@@ -66,11 +101,13 @@ def score_rows(model: Any, rows: Sequence[Tokens], starts: Sequence[int], prefix
         logits = forward(model, ids, mask, None, wanted)  # (N, V)
     else:
         logits = forward(model, ids, torch.cat([prefixes.mask, mask], dim=1), prefixes.cache, wanted)
-    targets = ids.flatten()[wanted + 1]
-    logits = logits.float()
+    return logits.float(), ids.flatten()[wanted + 1]
+
+
+def _summed(logits: torch.Tensor, targets: torch.Tensor, counts: Sequence[int]) -> list[float]:
+    """Log-probability of the targets under logits (N, V), summed row by row, so many of each."""
     scores = logits.gather(1, targets[:, None]).squeeze(1) - logits.logsumexp(dim=1)  # (N,)
-    counts = [len(tokens) - start for tokens, start in zip(rows, starts, strict=True)]
-    return [float(part.double().sum()) for part in torch.split(scores, counts)]
+    return [float(part.double().sum()) for part in torch.split(scores, list(counts))]
 
 
 @torch.inference_mode()

@@ -17,12 +17,12 @@ from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from uae_bench.errors import ModelUnavailable, NotPossible
-from uae_bench.lm.base import EncodedPair, Generated, Pair, Plan, Sampling
+from uae_bench.lm.base import Contrast, EncodedPair, Generated, Pair, Plan, Sampling, aligned
 from uae_bench.lm.folder import FolderModel, explained
 from uae_bench.lm.local import Dtype
 from uae_bench.lm.planned import SAMPLING_CELLS, plan_batches
 from uae_bench.lm.resources import LmResources
-from uae_bench.lm.scoring import score_encoded, states_encoded
+from uae_bench.lm.scoring import contrast_encoded, score_encoded, states_encoded
 from uae_bench.lm.writing import write
 from uae_bench.records import Likelihood
 
@@ -32,7 +32,7 @@ logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 class HfModel(FolderModel):
-    """A Scorer, a Generator and a StateReader. The weights are read when the first batch needs them, not before."""
+    """Speaks all protocols of `base`. The weights are read when the first batch needs them, not before."""
 
     def __init__(self, folder: Path, device: str, dtype: Dtype, window: int | None = None) -> None:
         super().__init__(folder, dtype, window)
@@ -61,6 +61,29 @@ class HfModel(FolderModel):
         encoded, network = self._read_whole(prompts), self.network
         with _on(self.device):
             return np.stack(states_encoded(network, encoded))
+
+    def plan_contrasts(self, contrasts: Sequence[Contrast]) -> Plan:
+        """Batches of contrasts whose prompts with a passage begin alike."""
+        both = self._encode_contrasts(contrasts)
+        batches, computed = plan_batches([given for given, _ in both])
+        tokens: dict[Pair, int] = {}
+        for pairs, encoded in zip(contrasts, both, strict=True):
+            tokens.update((pair, len(one.ids)) for pair, one in zip(pairs, encoded, strict=True))
+        again = sum(sum(tokens[pair] for pair in {contrasts[index][1] for index in batch}) for batch in batches)
+        backed_up = sum(given.backed_up for given, _ in both)
+        return Plan(tuple(batches), sum(tokens.values()), computed + again, backed_up)
+
+    def contrast_batch(self, contrasts: Sequence[Contrast], alpha: float) -> list[Likelihood]:
+        """One planned batch; the same contrasts in the same order give the same bits."""
+        both, network = self._encode_contrasts(contrasts), self.network
+        given, closed = [pair for pair, _ in both], [pair for _, pair in both]
+        with _on(self.device):
+            logprobs = contrast_encoded(network, given, closed, alpha)
+        return [Likelihood(logprob, pair.scored) for logprob, pair in zip(logprobs, given, strict=True)]
+
+    def _encode_contrasts(self, contrasts: Sequence[Contrast]) -> list[tuple[EncodedPair, EncodedPair]]:
+        encoded = self.encode([pair for contrast in contrasts for pair in contrast])
+        return [aligned(given, closed) for given, closed in zip(encoded[::2], encoded[1::2], strict=True)]
 
     def generate_batch(self, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
         """One planned batch."""

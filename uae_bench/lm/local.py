@@ -27,7 +27,7 @@ class Backend(Protocol):
 
     @property
     def shows_states(self) -> bool:
-        """Whether its models are StateReaders too."""
+        """Whether its models are StateReaders and ContrastiveScorers too."""
         ...
 
     @property

@@ -11,7 +11,7 @@ from uae_bench.records import Likelihood
 from uae_bench.store.digests import Json, digest_of
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import Generated, Generator, Pair, Plan, Sampling, Scorer
+    from uae_bench.lm.base import Contrast, ContrastiveScorer, Generated, Generator, Pair, Plan, Sampling, Scorer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,6 +65,23 @@ class Remembered:
             return [Likelihood(logprob, tokens) for logprob, tokens in cast("list[tuple[float, int]]", found)]
 
         return self._batched(pairs, plan or scorer.plan(pairs), ask)
+
+    def contrast(
+        self, scorer: ContrastiveScorer, contrasts: Sequence[Contrast], alpha: float, plan: Plan
+    ) -> list[Likelihood]:
+        """Contrastive likelihoods in the order of the contrasts, whose plan by the scorer is `plan`."""
+
+        def ask(part: Sequence[Contrast]) -> list[Likelihood]:
+            told: Json = [[list(pair) for pair in both] for both in part]
+            asked: dict[str, Json] = {"ask": "contrast", "alpha": alpha, "contrasts": told}
+            found = self._get(asked)
+            if found is None:
+                made = scorer.contrast_batch(part, alpha)
+                self._put(asked, [[one.logprob, one.tokens] for one in made])
+                return made
+            return [Likelihood(logprob, tokens) for logprob, tokens in cast("list[tuple[float, int]]", found)]
+
+        return self._batched(contrasts, plan, ask)
 
     def generate(self, generator: Generator, prompts: Sequence[str], sampling: Sampling) -> list[Generated]:
         """What is written after each prompt, in order."""

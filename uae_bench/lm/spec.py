@@ -55,7 +55,8 @@ class LmSpec:
 
     @property
     def shows_states(self) -> bool:
-        """Whether what `open` gives is a StateReader too: not where the weights are on another machine."""
+        """Whether what `open` gives is a StateReader and a ContrastiveScorer too: not where the weights are on another
+        machine."""
         return LMS[self.backend].shows_states
 
     @property

@@ -1,4 +1,4 @@
-"""Runs, values, utilities, samples, states and generations as files for others: TREC, Parquet, safetensors, JSONL.
+"""Runs, values, labels, samples, states and generations as files for others: TREC, Parquet, safetensors, JSONL.
 
 Equal content is equal bytes (with the same pyarrow): rows are sorted, and nothing depends on clock, host or path.
 """
@@ -6,6 +6,7 @@ Equal content is equal bytes (with the same pyarrow): rows are sorted, and nothi
 from uae_bench.runs.states import count_states, read_states, write_states
 from uae_bench.runs.tables import (
     read_asked,
+    read_contrasts,
     read_entailments,
     read_generations,
     read_run,
@@ -14,6 +15,7 @@ from uae_bench.runs.tables import (
     read_values,
     values_digest,
     write_asked,
+    write_contrasts,
     write_entailments,
     write_generations,
     write_run,
@@ -26,6 +28,7 @@ from uae_bench.runs.trec import read_trec, write_trec
 __all__ = [
     "count_states",
     "read_asked",
+    "read_contrasts",
     "read_entailments",
     "read_generations",
     "read_run",
@@ -36,6 +39,7 @@ __all__ = [
     "read_values",
     "values_digest",
     "write_asked",
+    "write_contrasts",
     "write_entailments",
     "write_generations",
     "write_run",

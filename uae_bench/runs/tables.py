@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uae_bench.errors import BadInput
 from uae_bench.records import (
     Asked,
+    ContrastRow,
     EntailmentRow,
     GenerationRecord,
     Likelihood,
@@ -63,6 +64,13 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
         "answer": "int32",
         "entails": "double",
         "entailed": "double",
+    },
+    "contrasts": {
+        "query": "string",
+        "passage": "string",
+        "answer": "int32",
+        "logprob": "double",
+        "tokens": "int32",
     },
 }
 """Columns and their types; `?` marks one that may be null."""
@@ -189,6 +197,31 @@ def read_entailments(path: Path) -> list[EntailmentRow]:
         BadInput: the file is missing, truncated, or holds no entailments.
     """
     return [EntailmentRow(**row) for row in _read(path, "entailments")[0]]
+
+
+def write_contrasts(rows: Iterable[ContrastRow], path: Path) -> None:
+    """Write contrastive likelihoods as Parquet, in order of query, passage and answer.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    ordered = sorted(rows, key=lambda row: (row.query, row.passage, row.answer))
+    flat: list[dict[str, Json]] = [
+        {"query": row.query, "passage": row.passage, "answer": row.answer, **asdict(row.likelihood)} for row in ordered
+    ]
+    _write(path, "contrasts", flat, {})
+
+
+def read_contrasts(path: Path) -> list[ContrastRow]:
+    """The rows that `write_contrasts` wrote, in order of query, passage and answer.
+
+    Raises:
+        BadInput: the file is missing, truncated, or holds no contrasts.
+    """
+    return [
+        ContrastRow(row["query"], row["passage"], row["answer"], Likelihood(row["logprob"], row["tokens"]))
+        for row in _read(path, "contrasts")[0]
+    ]
 
 
 def write_generations(generations: Iterable[GenerationRecord], path: Path) -> None:
