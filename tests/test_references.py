@@ -63,12 +63,12 @@ def test_nothing_follows_a_reference_and_only_one_that_reorders_follows_others(n
 
 def test_seper_alone_or_after_a_chain_is_a_reference_row() -> None:
     assert [is_reference(name) for name in ("seper", "uae > seper", "bm25", "bm25>dense:seper")] == [1, 1, 0, 0]
-    alone, chained = (parse_reference(name, known=("uae",)) for name in (" seper", "uae > seper"))
+    alone, chained = (parse_reference(name, known={"uae": "dense"}) for name in (" seper", "uae > seper"))
     assert (alone.name, alone.first) == ("seper", None)
     assert (chained.name, chained.reference.name) == ("uae>seper", "seper")
     assert chained.first is not None and chained.first.name == "uae"
     with pytest.raises(UnknownName, match="no retriever is called 'uea'"):
-        parse_reference("uea>seper", known=("uae",))
+        parse_reference("uea>seper", known={"uae": "dense"})
 
 
 def test_a_run_is_reordered_by_gains_and_kept_where_a_query_has_none() -> None:

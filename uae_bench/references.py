@@ -7,7 +7,7 @@ a chain (`bm25>seper`): the row is a reference then, whatever comes before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from uae_bench.errors import NotPossible
 from uae_bench.records import Ranking, RetrievalView, Run
-from uae_bench.retrieval.chain import System, parse_system
+from uae_bench.retrieval.chain import NO_LEARNERS, System, parse_system
 from uae_bench.seper.options import SeperOptions
 
 Gains = Mapping[str, Mapping[str, float]]
@@ -110,7 +110,7 @@ def is_reference(name: str) -> bool:
     return _last(name) in REFERENCES
 
 
-def parse_reference(name: str, *, known: Iterable[str] = ()) -> ReferenceSystem:
+def parse_reference(name: str, *, known: Mapping[str, str] = NO_LEARNERS) -> ReferenceSystem:
     """The reference row that a name spells; `known` as for `parse_system`.
 
     Raises:

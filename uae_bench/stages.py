@@ -134,6 +134,17 @@ STAGES: Mapping[str, Stage] = {
             *_in("task.task", "Task.answers", "Task.answerable", "Task.evidence"),
         ),
     ),
+    "contrast": Stage(
+        1,
+        (
+            "uae_bench.contrast",
+            *_in("utility", "label_items", "ItemPrompts"),
+            *ASKING,
+            *_in("pipeline", "contrast"),
+            *_in("experiment.learning", "contrast_step", "_candidates", "_passages_of"),
+            *_in("task.task", "Task.answers", "Task.evidence"),
+        ),
+    ),
     "train": Stage(
         5,
         (
@@ -141,7 +152,7 @@ STAGES: Mapping[str, Stage] = {
             *ENCODING,
             *DEFINING,
             *_in("pipeline", "training_set", "permuted", "train"),
-            *_in("experiment.learning", "train_step"),
+            *_in("experiment.learning", "train_step", "_by_passage"),
             *_in("task.task", "Task.answerable", "Task.evidence"),
         ),
     ),

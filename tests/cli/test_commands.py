@@ -472,9 +472,15 @@ def test_what_is_shown_of_an_option_can_be_typed() -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-@pytest.mark.parametrize("name", ["uae", "uae-direct", "infonce"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        *((name, "τ, silent; unit vectors whose similarities span") for name in ("uae", "uae-direct", "infonce")),
+        ("gainrag", "α of contrastive decoding, the paper's"),
+    ],
+)
 def test_a_trainers_options_can_be_read_and_copied_at_any_width(
-    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+    name: str, reason: str, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(show, "out", Console(width=columns))
     shown = call("show", name).out
@@ -485,7 +491,7 @@ def test_a_trainers_options_can_be_read_and_copied_at_any_width(
     typed = {option: str(value).lower() if isinstance(value, bool) else value for option, value in defaults.items()}
     assert settable == [f"--set {name}.{option}={value}" for option, value in typed.items() if option in read]
     assert " # " not in shown
-    assert "τ, silent; unit vectors whose similarities span" in " ".join(shown.split())
+    assert reason in " ".join(shown.split())
 
 
 def test_a_tasks_defaults_are_shown_with_what_its_card_says() -> None:

@@ -11,7 +11,7 @@ from uae_bench.errors import BadInput, UnknownName, UsageError
 from uae_bench.pipeline import index, retrieve
 from uae_bench.records import Ranking, Run
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import Step, System, build_chain, canonical, parse_system, read_system
+from uae_bench.retrieval.chain import Product, Step, System, build_chain, canonical, parse_system, read_system
 from uae_bench.retrieval.component import Resources
 from uae_bench.retrieval.words import LexicalSettings
 
@@ -45,21 +45,29 @@ BM25, UAE = System("bm25", (Step("bm25"),)), System("uae", (Step("uae"),))
     ],
 )
 def test_a_chain_parses_and_prints_back(text: str, steps: list[Step]) -> None:
-    system = parse_system(text, known=["uae", "infonce"])
+    system = parse_system(text, known={"uae": "dense", "infonce": "dense"})
     assert system == System(text.replace(" ", ""), tuple(steps))
-    assert parse_system(system.name, known=["uae"]) == system
+    assert parse_system(system.name, known={"uae": "dense"}) == system
 
 
 @pytest.mark.parametrize("text", ["bm25>bm25", "minilm>random", "uae>bm25-okapi"])
 def test_a_first_stage_cannot_follow(text: str) -> None:
     with pytest.raises(UsageError, match="cannot follow another step"):
-        parse_system(text, known=["uae"])
+        parse_system(text, known={"uae": "dense"})
+
+
+def test_what_learns_stands_where_its_component_can() -> None:
+    known = {"gainrag": "cross-encoder", "uae": "dense"}
+    assert parse_system("uae>gainrag", known=known).steps == (Step("uae"), Step("gainrag"))
+    with pytest.raises(UsageError, match="gainrag cannot come first: it reorders a run") as caught:
+        parse_system("gainrag", known=known)
+    assert "bm25>gainrag" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["", ">", "bm25>", ">minilm", "dense:", "dense", "bm25:x", "uae:x", ":x"])
 def test_a_malformed_chain_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
-        parse_system(text, known=["uae"])
+        parse_system(text, known={"uae": "dense"})
 
 
 @pytest.mark.parametrize(
@@ -86,7 +94,7 @@ def test_a_malformed_chain_is_refused(text: str) -> None:
 )
 def test_a_malformed_fusion_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        parse_system(text, known=["uae"])
+        parse_system(text, known={"uae": "dense"})
 
 
 def test_an_unknown_name_in_a_fusion_gets_the_nearest() -> None:
@@ -150,8 +158,8 @@ def test_settings_reach_the_component_that_they_name() -> None:
 
 def test_what_was_trained_under_a_name_stands_in_any_place() -> None:
     folder = tiny_encoder()
-    system, same = parse_system("bm25>uae", known=["uae"]), parse_system(f"bm25>dense:{folder}")
-    trained = build_chain(system, {}, Resources(), {"uae": folder})
+    system, same = parse_system("bm25>uae", known={"uae": "dense"}), parse_system(f"bm25>dense:{folder}")
+    trained = build_chain(system, {}, Resources(), {"uae": Product("dense", folder)})
     found, expected = (
         retrieve(index(chain, view()), depth=3).run for chain in (trained, build_chain(same, {}, Resources()))
     )

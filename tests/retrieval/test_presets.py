@@ -113,4 +113,4 @@ def test_every_name_has_something_to_take_its_place_without_the_hub() -> None:
         assert _without_hub(typed) == ("bm25" if name == "bge-reranker" else "dense")
     assert _without_hub("rrf(bm25,colbertv2>bge-reranker)>bge-reranker") == "rrf(bm25,dense)"
     assert _without_hub("rrf(bge,splade-v3)") == "dense"
-    assert parse_system(_without_hub("combsum(bm25,rrf(bge,bm25),e5-mistral)"), known=()).name
+    assert parse_system(_without_hub("combsum(bm25,rrf(bge,bm25),e5-mistral)")).name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from itertools import takewhile
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from uae_bench.metrics.measure import Family
+    from uae_bench.retrieval.component import Shape
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
 REASON = re.compile(r"""^(?P<option>[\w-]+) *= *(?:"[^"]*"|[^"#\n]*) *# *(?P<why>.*)$""", re.MULTILINE)
@@ -220,8 +221,17 @@ def _typed(name: str) -> str:
     return f"{name}:NAME" if component.argument else name
 
 
-SHAPES = {"Q->R": "first stage", "R->R": "reranker", "RR->R": "fusion of systems, as a first stage"}
+SHAPES: Mapping[Shape, str] = {
+    "Q->R": "first stage",
+    "R->R": "reranker",
+    "RR->R": "fusion of systems, as a first stage",
+}
 """What a component is, by the shape of its data."""
+
+
+def _places(shapes: Iterable[Shape]) -> str:
+    return " or ".join(SHAPES[shape] for shape in shapes)
+
 
 FORMS = {
     "hf": ("NAME[@REVISION]", "a folder or Hub name, on transformers"),
@@ -277,11 +287,12 @@ def _retrievers() -> list[list[str]]:
     rows = []
     for name in RETRIEVERS:
         component = RETRIEVERS[name]
-        shapes = " or ".join(SHAPES[shape] for shape in component.shapes)
         after = f"; after the colon {component.argument}" if component.argument else ""
         after += f": {component.means}" if component.means else ""
-        rows.append([_typed(name), shapes + after])
-    rows += [[name, "trained here, then a first stage or reranker"] for name in TRAINERS]
+        rows.append([_typed(name), _places(component.shapes) + after])
+    for name in TRAINERS:
+        shapes = RETRIEVERS[TRAINERS[name].component].shapes
+        rows.append([name, f"trained here, then a {_places(shapes)}"])
     return rows + [[name, f"reference row: {REFERENCES[name].summary}"] for name in REFERENCES]
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from uae_bench.lm.base import LanguageModel
 
 RUN, UTILITIES, STATES = "run.parquet", "utilities.parquet", "states.safetensors"
-GENERATIONS, VALUES = "generations.jsonl", "values.parquet"
+CONTRASTS, GENERATIONS, VALUES = "contrasts.parquet", "generations.jsonl", "values.parquet"
 SUMMARY, COMPARISONS, FACTS, COUNTS = "summary.json", "comparisons.json", "facts.json", "counts.json"
 LATENCY, ASKED = "latency.json", "asked.jsonl"
 SAMPLES, ENTAILMENTS = "samples.parquet", "entailments.parquet"

@@ -1,8 +1,8 @@
-"""Stages utility, states and train: what passages are worth to a language model, and a retriever that learns it."""
+"""Stages utility, states, contrast and train: what passages are worth to a language model, and what learns it."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,17 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from uae_bench import pipeline, runs
 from uae_bench.encoder_source import encoder_identity
 from uae_bench.errors import NotPossible
-from uae_bench.experiment.bench import COUNTS, RUN, STATES, UTILITIES, Bench
+from uae_bench.experiment.bench import CONTRASTS, COUNTS, RUN, STATES, UTILITIES, Bench
 from uae_bench.experiment.retrieving import read_pools
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec
-from uae_bench.records import Query
+from uae_bench.records import ContrastRow, Likelihood, Query
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
 from uae_bench.systems.trainer import Trainer
 from uae_bench.utility import utilities
 
 if TYPE_CHECKING:
-    from uae_bench.lm.base import StateReader
+    from uae_bench.lm.base import ContrastiveScorer, StateReader
 
 LABELLED_DEPTH = 10
 """How much of a run is labelled where the pool is the whole corpus; no utility measure of a card looks further."""
@@ -101,6 +101,14 @@ def _labelling_cost(bench: Bench, sources: Mapping[str, Step]) -> Estimate:
     return Estimate(calls, round(tokens / BYTES_PER_TOKEN))
 
 
+def _contrasting_cost(bench: Bench, sources: Mapping[str, Step]) -> Estimate:
+    """As labelling, and for every answer to a candidate once more its query and answer alone."""
+    cost, again = _labelling_cost(bench, sources), 0.0
+    for query, count in _candidate_counts(bench, sources):
+        again += count * sum(len(query.text) + len(answer.text) for answer in bench.task.answerable(query.id))
+    return Estimate(cost.calls, cost.tokens + round(again / BYTES_PER_TOKEN))
+
+
 def _reading_cost(bench: Bench, sources: Mapping[str, Step]) -> Estimate:
     """Every candidate of every query that has an answer, once."""
     asked = [(query, count) for query, count in _candidate_counts(bench, sources) if bench.task.answerable(query.id)]
@@ -162,6 +170,46 @@ def states_step(bench: Bench, spec: LmSpec, sources: Mapping[str, Step]) -> Step
     )
 
 
+def contrast_step(bench: Bench, spec: LmSpec, alpha: float, sources: Mapping[str, Step]) -> Step:
+    """Stage contrast: the answers to each query under contrastive decoding with each candidate (`uae_bench.contrast`).
+
+    Raises:
+        NotPossible: the model's next-token distributions cannot be seen whole.
+    """
+    if not spec.shows_states:
+        raise NotPossible(
+            f"{spec.text} shows no whole next-token distributions, and contrastive decoding is made of them",
+            hint="score with a model whose weights are here: --scorer hf:…",
+        )
+    facts = bench.asking(spec)
+
+    def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        made = pipeline.contrast(
+            cast("ContrastiveScorer", bench.models.get(spec)),
+            bench.task,
+            _candidates(bench, [inputs[role] for role in sources]),
+            alpha,
+            template=spec.prompt,
+            model=bench.identity(spec),
+            calls=bench.calls,
+            progress=bench.resources.progress,
+        )
+        runs.write_contrasts(made.rows, folder / CONTRASTS)
+        (folder / COUNTS).write_text(canonical_json(asdict(made.counts)))
+        return {"tokens": made.counts.tokens, "work": facts["lm"]}
+
+    return Step(
+        "contrast",
+        f"contrast {bench.label} with {spec.text}",
+        {"depth": LABELLED_DEPTH, "alpha": alpha, **bench.scope},
+        facts,
+        produce,
+        sources,
+        estimate=lambda: _contrasting_cost(bench, sources),
+        work=facts["lm"],
+    )
+
+
 def train_step(
     bench: Bench,
     trainer: Trainer,
@@ -172,6 +220,7 @@ def train_step(
     candidates: Step,
     labels: Step | None,
     states: Step | None,
+    contrasts: Step | None,
     training: Training,
     scorer: str,
 ) -> Step:
@@ -200,8 +249,10 @@ def train_step(
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         gains = utilities(runs.read_utilities(inputs["labels"].folder / UTILITIES), definition) if labels else {}
+        contrasted = _by_passage(runs.read_contrasts(inputs["contrasts"].folder / CONTRASTS)) if contrasts else None
         if training.permute_utilities:
             gains = pipeline.permuted(gains, seed)
+            contrasted = None if contrasted is None else pipeline.permuted(contrasted, seed)
         run = runs.read_run(inputs["candidates"].folder / RUN)
         data = pipeline.training_set(
             bench.task,
@@ -210,6 +261,7 @@ def train_step(
             run,
             gains,
             states=runs.read_states(inputs["states"].folder / STATES) if states else None,
+            contrasts=contrasted,
             definition=definition,
             provenance=provenance,
         )
@@ -232,5 +284,19 @@ def train_step(
         },
         {**bench.facts, "encoder": digest_of(dict(encoder_identity(encoder))), **trainer.identity(options)},
         produce,
-        {"candidates": candidates, **({"labels": labels} if labels else {}), **({"states": states} if states else {})},
+        {"candidates": candidates}
+        | {
+            role: step
+            for role, step in (("labels", labels), ("states", states), ("contrasts", contrasts))
+            if step is not None
+        },
     )
+
+
+def _by_passage(rows: Iterable[ContrastRow]) -> dict[str, dict[str, tuple[Likelihood, ...]]]:
+    """Likelihoods by query and passage, in the order of the rows."""
+    found: dict[str, dict[str, tuple[Likelihood, ...]]] = {}
+    for row in rows:
+        of = found.setdefault(row.query, {})
+        of[row.passage] = (*of.get(row.passage, ()), row.likelihood)
+    return found

@@ -12,7 +12,7 @@ from uae_bench.references import is_reference, parse_reference
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import Step, System, asks, parse_system
 from uae_bench.seper.options import LEXICAL
-from uae_bench.systems import TRAINERS
+from uae_bench.systems import PRODUCTS, TRAINERS
 from uae_bench.task.card import load_card
 
 LAB, ENCODER, LANGUAGE_MODEL = "lab", "lab:encoder", "lab:lfm2"
@@ -44,8 +44,7 @@ def without_models(asked: Request, setup: Setup, tasks: Sequence[str], training:
     if setup.test.pool != pool:
         fields["pool"] = pool
     settings = _settings(asked, systems, (*tasks, training))
-    readers = [name for name in sorted(learn) if "reward_model" in TRAINERS[name].config.model_fields]
-    settings |= {f"{name}.reward_model": LANGUAGE_MODEL for name in readers}
+    settings |= {f"{name}.{key}": value for name in sorted(learn) for key, value in TRAINERS[name].offline.items()}
     if any(system.reference.reads == "samples" for system in setup.references):
         settings["seper.entailment"] = LEXICAL
     if learn and setup.training.pool == "hard":
@@ -78,18 +77,20 @@ def _given(asked: Request) -> dict[str, Any]:
 
 
 def _settings(asked: Request, names: Sequence[str], tasks: Iterable[str]) -> dict[str, Any]:
-    """The settings that these systems still read; reward models are named anew."""
+    """The settings that these systems still read; models that are read are named anew."""
     full = [full_name(name, ENCODER) for name in names]
-    references = [parse_reference(name, known=TRAINERS) for name in full if is_reference(name)]
+    references = [parse_reference(name, known=PRODUCTS) for name in full if is_reference(name)]
     systems = chains_of(
-        [parse_system(name, known=TRAINERS) for name in full if not is_reference(name)],
+        [parse_system(name, known=PRODUCTS) for name in full if not is_reference(name)],
         references,
     )
     learns = any(step.name in TRAINERS for system in systems for step in system.every_step())
     used = settable(systems, {"document"}, learns, tasks) | {"lm", "significance"}
     used |= {each.reference.name for each in references}
     kept = {key: value for key, value in asked.settings.items() if key.partition(".")[0] in used}
-    return {key: value for key, value in kept.items() if not key.endswith((".reward_model", ".entailment"))}
+    learners = {step.name for system in systems for step in system.every_step() if step.name in TRAINERS}
+    named = {"seper.entailment", *(f"{name}.{option}" for name in learners for option in TRAINERS[name].offline)}
+    return {key: value for key, value in kept.items() if key not in named}
 
 
 def _without_hub(name: str) -> str:
@@ -100,7 +101,7 @@ def _without_hub(name: str) -> str:
     if is_reference(name):
         first, chained, last = name.rpartition(">")
         return f"{_without_hub(first)}>{last.strip()}" if chained else last.strip()
-    return _local(parse_system(full_name(name, ENCODER), known=TRAINERS)).name
+    return _local(parse_system(full_name(name, ENCODER), known=PRODUCTS)).name
 
 
 def _local(system: System) -> System:

@@ -29,16 +29,15 @@ from uae_bench.result import TEACHER, ModelRef
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import System, asks, parse_system
 from uae_bench.retrieval.component import Settings
-from uae_bench.retrieval.dense import DenseSettings
 from uae_bench.seper import SeperOptions, judge_of
 from uae_bench.store import Json
-from uae_bench.systems import TRAINERS
+from uae_bench.systems import PRODUCTS, TRAINERS
 
 Kind = Literal["system", "reference", "imported"]
 Shared = TypeVar("Shared")
 
-SEARCHED_BY = frozenset({"max_length", "index"})
-"""Options of `dense` that trained systems share with the table's other encoders."""
+READ_ALIKE = {"dense": frozenset({"max_length", "index"}), "cross-encoder": frozenset({"max_length", "batch"})}
+"""Options of a component that what is trained for it shares with the table's others of its kind."""
 
 ANSWER_TOKENS = 64
 """How long an answer may grow; the references of the tasks at hand are nearly all shorter."""
@@ -400,6 +399,11 @@ class TaskPlan:
         if reads:
             read = learning.states_step(self.training, parse_lm(reads), {"candidates": candidates})
             states = self._share(("states", reads), read)
+        contrasts, alpha = None, trainer.contrasts(options)
+        if alpha is not None:
+            spec = parse_lm(self.setup.scorer)
+            contrasted = learning.contrast_step(self.training, spec, alpha, {"candidates": candidates})
+            contrasts = self._share(("contrasts", spec, alpha), contrasted)
         step = learning.train_step(
             self.training,
             trainer,
@@ -410,6 +414,7 @@ class TaskPlan:
             self._base_run(self.training),
             labels,
             states,
+            contrasts,
             checked(Training, "training", terms.settings.get("training", {})),
             parse_lm(self.setup.scorer).shown if self.setup.scorer else "",
         )
@@ -455,8 +460,11 @@ class TaskPlan:
         """
         model = _settings_of(name)
         given = dict(terms.settings.get(name, {}))
-        if name in TRAINERS:  # its prefixes are part of the model; how it is searched is the table's
-            given = {key: value for key, value in terms.settings.get("dense", {}).items() if key in SEARCHED_BY}
+        if name in TRAINERS:  # its prefixes are part of the model; how it is read is the table's
+            kind = PRODUCTS[name]
+            given = {
+                key: value for key, value in terms.settings.get(kind, {}).items() if key in READ_ALIKE.get(kind, ())
+            }
         seeded = {"seed": seed} if "seed" in model.model_fields else {}
         if seeded.keys() & given.keys():
             raise UsageError(f"{name}.seed would give every seed the same row", hint="use --seeds 0,1,2")
@@ -474,7 +482,7 @@ class TaskPlan:
 
 
 def _settings_of(name: str) -> type[Settings]:
-    return DenseSettings if name in TRAINERS else RETRIEVERS[name].config
+    return RETRIEVERS[PRODUCTS[name] if name in TRAINERS else name].config
 
 
 def _weights(spec: str) -> str:

@@ -157,7 +157,7 @@ def _fill(
 def _steps_of(row: Row) -> dict[str, Step]:
     """The steps whose artifacts a row's folder shows, by role."""
     steps = {"run": row.run, "evaluate": row.evaluate} | {f"train {name}": step for name, step in row.train.items()}
-    for role in ("labels", "states"):
+    for role in ("labels", "states", "contrasts"):
         steps |= {f"{role} for {name}": step.needs[role] for name, step in row.train.items() if role in step.needs}
     steps |= {"samples": row.samples} if row.samples else {}
     for judge in row.judges:
@@ -258,10 +258,10 @@ def _chosen(plan: TaskPlan, row: Row) -> tuple[str, ...]:
 
 
 def cost_of(artifact: Artifact) -> Cost | None:
-    """Calls and tokens of labels, states, samples, generations, and rerankers that ask."""
+    """Calls and tokens of labels, contrasts, states, samples, generations, and rerankers that ask."""
     if (artifact.folder / ASKED).is_file():
         return _asking_cost(runs.read_asked(artifact.folder / ASKED))
-    if artifact.key.stage == "utility":
+    if artifact.key.stage in ("utility", "contrast"):
         counts = json.loads((artifact.folder / COUNTS).read_text())
         tokens, cut = counts["tokens"], counts["truncated_tokens"]
         return Cost(calls=counts["calls"], prompt_tokens=tokens, truncated_tokens=cut)

@@ -19,11 +19,11 @@ from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.pipeline import Pools, Retrieved
 from uae_bench.references import Gains, ReferenceSystem, reordered
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.chain import Chain, System, asks, build_chain, fusion_rule
+from uae_bench.retrieval.chain import Chain, Product, System, asks, build_chain, fusion_rule
 from uae_bench.retrieval.chain import Step as ChainStep
 from uae_bench.retrieval.component import Ability, Resources, Settings
-from uae_bench.retrieval.dense import DENSE
 from uae_bench.store import Artifact, Json, canonical_json, digest_of
+from uae_bench.systems import PRODUCTS
 from uae_bench.task.files import file_digest
 from uae_bench.task.pool import hard_pools, small_pools
 from uae_bench.timing import Indexed
@@ -103,7 +103,7 @@ def retrieval_steps(
     facts = dict(bench.facts)
     options: dict[str, Json] = {}
     for place, step in enumerate(system.steps):
-        component = DENSE if step.name in trained else RETRIEVERS[step.name]
+        component = RETRIEVERS[PRODUCTS[step.name] if step.name in trained else step.name]
         config = configs[step.name]
         options[f"{place} {step.name}"] = {**config.model_dump(mode="json"), "version": component.version}
         if step.members:
@@ -121,8 +121,8 @@ def retrieval_steps(
     told: dict[str, Json] = {"system": system.name, "depth": depth, "options": options, **bench.scope}
 
     def chain(inputs: Mapping[str, Artifact], resources: Resources) -> Chain:
-        folders = {name: inputs[f"trained {name}"].folder for name in trained}
-        return build_chain(system, configs, resources, folders)
+        made = {name: Product(PRODUCTS[name], inputs[f"trained {name}"].folder) for name in trained}
+        return build_chain(system, configs, resources, made)
 
     def indexed(inputs: Mapping[str, Artifact]) -> Indexed:
         def make() -> Indexed:

@@ -16,7 +16,7 @@ from uae_bench.metrics.measure import Measure
 from uae_bench.references import ReferenceSystem, is_reference, parse_reference, refuse_chained
 from uae_bench.registry import nearest
 from uae_bench.retrieval.chain import Step, System, asked_of, asks, canonical, parse_system, read_system
-from uae_bench.systems import TRAINERS
+from uae_bench.systems import PRODUCTS, TRAINERS
 from uae_bench.systems.trainer import Trainer
 from uae_bench.task.card import TaskCard
 from uae_bench.task.task import Task
@@ -128,8 +128,8 @@ def resolve(
     names = [full_name(name, encoder) for name in request.retrievers]
     baseline = _require_different(names, baseline, {*card.settings, *by_component(request.settings)})
     names = names if baseline in names else [*names, baseline]
-    systems = tuple(parse_system(name, known=TRAINERS) for name in names if not is_reference(name))
-    references = tuple(parse_reference(name, known=TRAINERS) for name in names if is_reference(name))
+    systems = tuple(parse_system(name, known=PRODUCTS) for name in names if not is_reference(name))
+    references = tuple(parse_reference(name, known=PRODUCTS) for name in names if is_reference(name))
     chains = chains_of(systems, references)
     read_by_references = {each.reference.reads for each in references}
     _require_references(references, task)
@@ -368,7 +368,8 @@ def _families(said: Mapping[str, Setting], typed: Container[str], named: Collect
 
 def settable(systems: Iterable[System], pools: Container[str], learns: bool, tasks: Iterable[str]) -> set[str]:
     """The components whose options some row reads."""
-    used = {step.name for system in systems for step in system.every_step()} | set(tasks)
+    named = {step.name for system in systems for step in system.every_step()}
+    used = named | {PRODUCTS[name] for name in named if name in PRODUCTS} | set(tasks)
     if learns:
         used |= {"training", "dense"}  # candidates for training are what the untrained encoder ranks
     if "hard" in pools:

@@ -123,7 +123,10 @@ def _ready(row: Row, runner: Runner, resources: Resources) -> Ready:
     made = [
         runner.make(step)
         for trained in row.train.values()
-        for step in (trained, *(trained.needs[role] for role in ("labels", "states") if role in trained.needs))
+        for step in (
+            trained,
+            *(trained.needs[role] for role in ("labels", "states", "contrasts") if role in trained.needs),
+        )
     ]
     spent = [runner.measured(artifact).get("seconds") for artifact in made]
     known = [float(seconds) for seconds in spent if isinstance(seconds, int | float)]

@@ -17,11 +17,19 @@ from typing import Any
 from uae_bench.errors import UnknownName, UsageError
 from uae_bench.registry import nearest
 from uae_bench.retrieval import RETRIEVERS
-from uae_bench.retrieval.component import Ability, Reranker, Resources, Retriever, Settings, Shape
+from uae_bench.retrieval.component import Ability, Reranker, Resources, Retriever, Settings
 from uae_bench.retrieval.fusion import FusionRule
 
 _EXAMPLE = "write e.g. 'rrf(bm25,minilm)>bge-reranker'"
-_NOTHING: Mapping[str, Path] = MappingProxyType({})
+NO_LEARNERS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What was trained under a name: a folder, and the component that reads it."""
+
+    component: str
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +88,18 @@ def read_system(text: str) -> System:
     return System.of(_read_step(part.strip(), text) for part in _split(text, ">", text))
 
 
-def parse_system(text: str, *, known: Iterable[str] = ()) -> System:
+def parse_system(text: str, *, known: Mapping[str, str] = NO_LEARNERS) -> System:
     """The system that a text names.
 
-    `known` are further names, of bi-encoders still to be trained: like `dense` they can stand in any place.
+    `known` are further names, of models still to be trained, each with the component that will read it: it can stand
+    where that one can.
 
     Raises:
         UnknownName: a step that is neither in the table nor known.
         UsageError: an empty step, an argument that is missing or not taken, or shapes that do not fit.
     """
     system = read_system(text)
-    _check(system, text, frozenset(known))
+    _check(system, text, known)
     return system
 
 
@@ -136,10 +145,10 @@ def _read_step(part: str, text: str) -> Step:
     return Step(name, argument)
 
 
-def _check(system: System, text: str, trained: frozenset[str]) -> None:
+def _check(system: System, text: str, trained: Mapping[str, str]) -> None:
     for position, step in enumerate(system.steps):
         _check_step(step, text, trained)
-        shapes: tuple[Shape, ...] = ("Q->R", "R->R") if step.name in trained else RETRIEVERS[step.name].shapes
+        shapes = RETRIEVERS[trained.get(step.name, step.name)].shapes
         if position and "R->R" not in shapes:
             raise UsageError(
                 f"in {text!r}, {step} cannot follow another step: it finds passages itself ({' and '.join(shapes)})",
@@ -148,7 +157,7 @@ def _check(system: System, text: str, trained: frozenset[str]) -> None:
         if not position and shapes == ("R->R",):
             raise UsageError(
                 f"in {text!r}, {step} cannot come first: it reorders a run ({' and '.join(shapes)}, not Q->R)",
-                hint="a chain is a first stage and then rerankers, e.g. bm25>minilm",
+                hint=f"a chain is a first stage and then rerankers, e.g. bm25>{step}",
             )
         for member in step.members:
             _check(member, text, trained)
@@ -158,7 +167,7 @@ def _check(system: System, text: str, trained: frozenset[str]) -> None:
             raise UsageError(f"in {text!r}, {step.name} fuses {twice.name} with itself", hint="name it once")
 
 
-def _check_step(step: Step, text: str, trained: frozenset[str]) -> None:
+def _check_step(step: Step, text: str, trained: Mapping[str, str]) -> None:
     name, part = step.name, str(step)
     if name not in trained and name not in RETRIEVERS:
         known = {*RETRIEVERS, *trained}
@@ -221,12 +230,11 @@ class Chain:
 
 
 def build_chain(
-    system: System, configs: Mapping[str, Settings], resources: Resources, trained: Mapping[str, Path] = _NOTHING
+    system: System, configs: Mapping[str, Settings], resources: Resources, trained: Mapping[str, Product] = NO_LEARNERS
 ) -> Chain:
     """The system ready to run; `configs` holds a configuration per component name, defaults where there is none.
 
-    `trained` holds the folder of every bi-encoder that was trained under a name. Nothing is loaded yet: a model loads
-    when the first view comes.
+    `trained` holds what was trained under a name. Nothing is loaded yet: a model loads when the first view comes.
 
     Raises:
         UsageError: a fusion's settings do not fit its members.
@@ -237,8 +245,9 @@ def build_chain(
             members = tuple(build_chain(member, configs, resources, trained) for member in step.members)
             built.append(Fusion(members, fusion_rule(step, configs)))
             continue
-        component = RETRIEVERS["dense" if step.name in trained else step.name]
-        argument = str(trained[step.name]) if step.name in trained else step.argument
+        product = trained.get(step.name)
+        component = RETRIEVERS[product.component if product else step.name]
+        argument = str(product.folder) if product else step.argument
         built.append(component.build(argument, configs.get(step.name) or component.config(), resources))
     return Chain(system.name, built[0], tuple(built[1:]))
 

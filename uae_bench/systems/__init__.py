@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from uae_bench.registry import Registry
 from uae_bench.systems.trainer import Trainer
 
@@ -14,5 +16,23 @@ TRAINERS: Registry[Trainer] = Registry(
         "uae": "uae_bench.systems.uae:UAE",
         "uae-direct": "uae_bench.systems.uae:UAE_DIRECT",
         "infonce": "uae_bench.systems.uae:INFONCE",
+        "gainrag": "uae_bench.systems.gainrag:GAINRAG",
     },
 )
+
+
+class _Products(Mapping[str, str]):
+    def __getitem__(self, name: str) -> str:
+        if name not in TRAINERS:
+            raise KeyError(name)
+        return TRAINERS[name].component
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TRAINERS)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in TRAINERS)
+
+
+PRODUCTS: Mapping[str, str] = _Products()
+"""The component that reads what each trainer makes; a trainer is imported when it is asked for."""

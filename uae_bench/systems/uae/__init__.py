@@ -49,7 +49,8 @@ def _trainer(name: str, config: type[StudentOptions]) -> Trainer:
         return () if kept else ("dev did not improve: this row is the encoder that training starts from",)
 
     defaults = Path(__file__).with_name("config.toml")
-    return Trainer(name, 2, config, defaults, "utilities", identity, train, reads, remarks)
+    offline = {"reward_model": "lab:lfm2"} if issubclass(config, RewardOptions) else {}
+    return Trainer(name, 2, config, defaults, "utilities", identity, train, reads, remarks, offline=offline)
 
 
 UAE = _trainer("uae", UaeOptions)
