@@ -314,6 +314,26 @@ def trained_and_reranker(place: Path, **of_the_reranker: Any) -> list[Path]:
     ]
 
 
+def test_a_board_says_what_language_models_were_asked_and_how_they_answered(tmp_path: Path) -> None:
+    cost = Cost(
+        calls=2 * ENOUGH,
+        prompt_tokens=100 * ENOUGH,
+        completion_tokens=10 * ENOUGH,
+        truncated_tokens=ENOUGH // 2,
+        outcomes={"missing": 6, "ok": 36, "wrong format": 6},
+        repairs={"passages appended": 30},
+    )
+    values = {"AP": [1.0] * ENOUGH}
+    ranked = write_result(
+        tmp_path / "a", values, system="bm25>rankgpt", costs={"run": cost}, models={"asked by rankgpt": TEACHER}
+    )
+    others = "missing 12.5%, wrong format 12.5%"
+    told = ["lab:one", "2.0", "110", "75.0%", others, "30 passages appended", "0.5"]
+    heading = "### Asked of language models"
+    assert cells(page(tmp_path / "boards", ranked), "bm25\\>rankgpt", heading) == told
+    assert heading not in page(tmp_path / "others", write_result(tmp_path / "b", values))
+
+
 def test_a_board_says_after_how_many_queries_labels_and_training_have_paid(tmp_path: Path) -> None:
     text = page(tmp_path / "boards", *trained_and_reranker(tmp_path))
     # 100 s once, 50 ms saved a query: 2,000 queries; 5,000 tokens once, 400 / 2 a query: 25

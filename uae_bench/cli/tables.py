@@ -108,6 +108,16 @@ def _cell(record: ResultRecord, measure: str, test: Comparison | None) -> str:
     return f"{found.mean:.3f}{star or ' '}"
 
 
+def _asked(record: ResultRecord) -> str:
+    """How the answers were by which a language model ranked; nothing where it wrote none."""
+    cost = record.costs.get("run")
+    answers = sum(cost.outcomes.values()) if cost is not None else 0
+    if cost is None or not answers:
+        return ""
+    shares = ", ".join(f"{name} {count / answers:.1%}" for name, count in cost.outcomes.items())
+    return f"{record.system} asked {cost.calls / record.queries:.1f} times a query; answers: {shares}"
+
+
 def _notes(
     records: Sequence[ResultRecord],
     measures: Sequence[str],
@@ -126,6 +136,7 @@ def _notes(
         lines.append(f"{where}{why}" if why.startswith("no test") else f"{where}no ▲▼: {why}")
     lines += _left_out(records[0], measures)
     lines += _remarks(records)
+    lines += filter(None, map(_asked, records))
     if any(record.kind == "reference" for record in records):
         lines.append("references see answers or evidence that no retriever may see")
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]

@@ -8,6 +8,7 @@ from uae_bench.leaderboard.markdown import BREAK, plain, table
 from uae_bench.leaderboard.section import Row
 from uae_bench.leaderboard.shelf import Entry, Measurements, Percentiles
 from uae_bench.metrics import break_even
+from uae_bench.result import Cost
 
 NONE = "–"
 HEADER = (
@@ -23,6 +24,16 @@ HEADER = (
     f"all stages{BREAK}p50 / p95 / p99 ms",
     f"queries/s{BREAK}one by one",
     "host",
+)
+ASKED = (
+    "system",
+    "asked",
+    f"calls{BREAK}a query",
+    f"tokens{BREAK}a query",
+    f"answers that{BREAK}were ok",
+    "the others",
+    "repairs",
+    f"tokens cut{BREAK}a query",
 )
 PAID = (
     "system",
@@ -63,7 +74,40 @@ def cost_table(rows: Sequence[Row]) -> list[str]:
         *shown,
         *(f"- host {number}: {plain(host)}" for host, number in hosts.items()),
         "",
+        *_asked_table(rows),
         *_paid_table(rows),
+    ]
+
+
+def _asked_table(rows: Sequence[Row]) -> list[str]:
+    """What rerankers asked language models, and how the answers were."""
+    body = [
+        [_label(row, entry), *_asked(entry, cost)]
+        for row in rows
+        for entry in row.entries
+        if (cost := entry.record.costs.get("run")) is not None
+    ]
+    if not body:
+        return []
+    about = (
+        "Rankings by a language model. An answer is *ok* that names every passage shown, once, or one where one is "
+        "asked for; what others leave out keeps its old order. Likelihoods are read from no answer: "
+        f"{NONE}."
+    )
+    return ["### Asked of language models", "", about, "", *table(ASKED, body), ""]
+
+
+def _asked(entry: Entry, cost: Cost) -> list[str]:
+    models = {ref.spec for role, ref in entry.record.models.items() if role.startswith("asked by ")}
+    queries, answers = entry.record.queries, sum(cost.outcomes.values())
+    return [
+        plain(", ".join(sorted(models))),
+        f"{cost.calls / queries:,.1f}",
+        f"{(cost.prompt_tokens + cost.completion_tokens) / queries:,.0f}",
+        f"{cost.outcomes.get('ok', 0) / answers:.1%}" if answers else NONE,
+        ", ".join(f"{name} {count / answers:.1%}" for name, count in cost.outcomes.items() if name != "ok") or NONE,
+        ", ".join(f"{count:,} {name}" for name, count in cost.repairs.items()) or NONE,
+        f"{cost.truncated_tokens / queries:,.1f}",
     ]
 
 
@@ -90,7 +134,10 @@ def _paid_table(rows: Sequence[Row]) -> list[str]:
 def _once(entry: Entry) -> list[str]:
     """The roles of what was made before a system's first query: labels, states and training."""
     roles = [role for role in entry.record.artifacts if role.startswith("train ")]
-    return [*roles, *(role for role in entry.record.artifacts if role.startswith(("labels for ", "states for ")))]
+    return [
+        *roles,
+        *(role for role in entry.record.artifacts if role.startswith(("labels for ", "contrasts for ", "states for "))),
+    ]
 
 
 def _reranks(entry: Entry) -> bool:
@@ -135,7 +182,7 @@ def _figures(entry: Entry, measured: Measurements) -> list[str]:
     latency = measured.latency
     total = latency.get("total")
     return [
-        _calls(entry, measured, lambda role: role.startswith("labels for ")),
+        _calls(entry, measured, lambda role: role.startswith(("labels for ", "contrasts for "))),
         _calls(entry, measured, lambda role: role.startswith("states for ")),
         f"{sum(training):.1f}" if training else NONE,
         _calls(entry, measured, lambda role: role == "samples"),
