@@ -89,7 +89,7 @@ def dev_exp_util(folder: Path) -> float:
     data = gained_set()
     view = RetrievalView(tuple(data.passages.values()), data.dev, None)
     reranker = CROSS_ENCODER.build(str(folder), CrossEncoderSettings(), Resources())
-    run = reranker.rerank(view, data.candidates, depth=1)
+    run = reranker.rerank(view, data.candidates, depth=1).run
     return float(np.mean([data.utilities[query.id][run.rankings[query.id].passages[0]] for query in data.dev]))
 
 
