@@ -114,8 +114,8 @@ def test_a_server_that_dies_costs_no_finished_call(card: Path, tmp_path: Path) -
         parts.run(card, whole, ("bm25>rankgpt",), **fields)
         expected = server.answers
         server.answers = 0
-        server.faults = [*[0] * 8, 400]
-        with pytest.raises(ModelUnavailable, match="400") as failed:
+        server.faults = [*[0] * 8, "rubbish"]
+        with pytest.raises(ModelUnavailable, match="rubbish") as failed:
             parts.run(card, tmp_path / "torn", ("bm25>rankgpt",), **fields)
         assert "same command goes on" in failed.value.hint
         first = server.answers

@@ -210,8 +210,14 @@ def test_a_prompt_beyond_the_window_is_refused_before_anything_is_sent(server: S
     assert server.answers == 0
 
 
+def of_another_family(place: Path) -> Path:
+    """The tiny task, scored and answered by no kin of what is served."""
+    model = f"hf:{parts.language_model('gpt_neox')}"
+    return parts.write_task(place, models=True, scorer=model, generator=model)
+
+
 def test_another_port_is_the_same_row_and_asks_nothing_again(folder: Callable[..., Path], tmp_path: Path) -> None:
-    card = parts.write_task(tmp_path, models=True)
+    card = of_another_family(tmp_path)
     local = HfModel(folder("llama"), "cpu", "float32")
     records = []
     for asks in (True, False):
@@ -227,7 +233,7 @@ def test_another_port_is_the_same_row_and_asks_nothing_again(folder: Callable[..
 
 
 def test_two_servers_of_one_name_are_told_apart_or_refused(folder: Callable[..., Path], tmp_path: Path) -> None:
-    card = parts.write_task(tmp_path, models=True)
+    card = of_another_family(tmp_path)
     local = HfModel(folder("llama"), "cpu", "float32")
     with serving(local) as one, serving(local) as other:
         specs = tuple(f"openai:{NAME}@{server.url}" for server in (one, other))

@@ -11,6 +11,7 @@ from tests.retrieval.parts import build, tiny_colbert, tiny_encoder, tiny_splade
 from tests.test_nv_embed import WORDS, save_tiny_nv_embed
 from uae_bench.encoder_source import PRESETS, encoder_identity
 from uae_bench.experiment.offline import _without_hub
+from uae_bench.experiment.setup import full_name
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import parse_system
 
@@ -113,4 +114,4 @@ def test_every_name_has_something_to_take_its_place_without_the_hub() -> None:
         assert _without_hub(typed) == ("bm25" if name == "bge-reranker" else "dense")
     assert _without_hub("rrf(bm25,colbertv2>bge-reranker)>bge-reranker") == "rrf(bm25,dense)"
     assert _without_hub("rrf(bge,splade-v3)") == "dense"
-    assert parse_system(_without_hub("combsum(bm25,rrf(bge,bm25),e5-mistral)")).name
+    assert parse_system(full_name(_without_hub("combsum(bm25,rrf(bge,bm25),e5-mistral)"), "minilm")).name

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from uae_bench.cli.arguments import OPTIONS, experiment, fields, output, with_options
+from uae_bench.cli.arguments import OPTIONS, experiment, fields, output, resources, with_options
 from uae_bench.cli.outcome import out
 from uae_bench.cli.run import prepared
 from uae_bench.cli.tables import counted
@@ -37,7 +37,7 @@ UNJUDGED = "Success@1"  # what is timed is not measured otherwise: this asks for
 NONE = "–"
 
 
-@with_options(fields, experiment, output)
+@with_options(fields, experiment, resources, output)
 def latency(
     candidates: Annotated[
         int | None,

@@ -267,7 +267,7 @@ def cost_of(artifact: Artifact) -> Cost | None:
         return Cost(calls=counts["calls"], prompt_tokens=tokens, truncated_tokens=cut)
     if artifact.key.stage == "seper":
         counts = json.loads((artifact.folder / COUNTS).read_text())
-        return Cost(**{name: counts[name] for name in Cost.model_fields})
+        return Cost(**{name: counts[name] for name in Cost.model_fields if name in counts})
     if artifact.key.stage == "states":
         pairs, tokens = runs.count_states(artifact.folder / STATES)
         return Cost(calls=pairs, prompt_tokens=tokens)

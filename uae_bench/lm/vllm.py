@@ -133,6 +133,29 @@ def open_engine(folder: Path, dtype: Dtype, resources: LmResources, window: int 
         if "vllm.distributed" in sys.modules:  # an engine that could not start has left its weights as well
             sys.modules["vllm.distributed"].cleanup_dist_env_and_memory()
         torch.set_num_threads = set_num_threads  # on a CPU the engine puts one that does nothing in its place
+        _give_back_classes()
+
+
+def _give_back_classes() -> None:
+    """Makes the classes of transformers what they were.
+
+    What vLLM has no code of its own for (GPT-NeoX, say) it runs by transformers' class, which it rewrites for the whole
+    process: without an engine, none of its models could be made again.
+    """
+    if "vllm.compilation.wrapper" not in sys.modules:
+        return
+    from transformers import PreTrainedModel
+
+    wrapper = sys.modules["vllm.compilation.wrapper"].TorchCompileWithNoGuardsWrapper
+    for rewritten in wrapper.__subclasses__():
+        if not issubclass(rewritten, PreTrainedModel):
+            continue
+        init = rewritten.__init__
+        rewritten.__init__ = init.__closure__[init.__code__.co_freevars.index("old_init")].cell_contents
+        for name in ("__call__", "save_aot_compiled_function"):
+            if name in vars(rewritten):
+                delattr(rewritten, name)
+        rewritten.__bases__ = tuple(base for base in rewritten.__bases__ if base is not wrapper)
 
 
 def _stopped_early(output: Any) -> bool:

@@ -29,6 +29,8 @@ class CutText:
     def touched(self, span: Span) -> range:
         """Indices of the passages that share at least one character with [start, end)."""
         start, end = span
+        if start >= end:
+            return range(0)
         first = bisect_right([stop for _, stop in self.spans], start)
         last = bisect_left([begin for begin, _ in self.spans], end)
         return range(first, max(first, last))
