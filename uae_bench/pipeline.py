@@ -37,6 +37,7 @@ from uae_bench.records import (
     Value,
 )
 from uae_bench.retrieval.chain import Chain, Fusion
+from uae_bench.retrieval.component import numbered
 from uae_bench.seper import Evidence, Judge, gather
 from uae_bench.task.pool import document_pools
 from uae_bench.task.task import Task, load_task
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from uae_bench.metrics import Judged, Measure
-    from uae_bench.retrieval.chain import Chain
     from uae_bench.retrieval.component import Resources
     from uae_bench.significance import Correction
     from uae_bench.systems.trainer import Trainer
@@ -114,11 +114,12 @@ def fuse(chain: Chain, view: RetrievalView, found: Sequence[Retrieved], *, depth
 
 def _reranked(chain: Chain, view: RetrievalView, found: Retrieved, depth: int) -> Retrieved:
     run, facts, asked = found.run, dict(found.facts), list(found.asked)
-    for reranker in chain.rerankers:
+    names = numbered([reranker.name for reranker in chain.rerankers])
+    for reranker, name in zip(chain.rerankers, names, strict=True):
         reranked = reranker.rerank(view, run, depth=depth)
         run = reranked.run
-        facts.update(reranked.facts)
-        asked += reranked.asked
+        facts.update({told.replace(reranker.name, name, 1): value for told, value in reranked.facts.items()})
+        asked += [replace(one, step=name) for one in reranked.asked]
     return Retrieved(Run(chain.name, depth, run.rankings), facts, tuple(asked))
 
 

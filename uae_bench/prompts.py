@@ -73,8 +73,8 @@ INSTRUCT = PromptTemplate(
 
 @dataclass(frozen=True, slots=True)
 class RetrievalTemplate:
-    """How a language model is asked to help retrieval: to rank passages, to say what a passage is about, to expand a
-    query. Fields: `{count}` passages, `{number}`, `{text}`, `{query}`, `{answer}`.
+    """How a language model is asked to rank passages. Fields: `{count}` passages, `{number}`, `{text}`, `{query}`,
+    `{answer}`.
 
     Listed passages stand between `list_head` and `list_question` (order all) or `choice_question` (name the best);
     `mark`, where there is one, stands before the end of each of their sentences, so that a model too small to count
@@ -92,7 +92,6 @@ class RetrievalTemplate:
     one: str
     useful_question: str
     query_question: str
-    expansion: str
     quoted: int
     stop: tuple[str, ...]
 
@@ -117,10 +116,6 @@ class RetrievalTemplate:
     def asking(self, text: str) -> str:
         """The prompt after which a query follows that the text answers."""
         return _filled(self.one + self.query_question, {"{text}": text})
-
-    def expanding(self, query: str) -> str:
-        """The prompt after which the model writes a passage that would answer the query."""
-        return _filled(self.expansion, {"{query}": query})
 
     def _listed(self, query: str, texts: Sequence[str]) -> str:
         if not texts:
@@ -157,7 +152,6 @@ RETRIEVAL: Mapping[str, RetrievalTemplate] = {
         one="Passage: {text}\n",
         useful_question="Question: {query}\nAnswer: {answer}\nDoes the passage give this answer?",
         query_question="Question:",
-        expansion="Question: {query}\nPassage:",
         quoted=48,
         stop=("\n",),
     ),
@@ -182,7 +176,6 @@ RETRIEVAL: Mapping[str, RetrievalTemplate] = {
             "Does the passage help to find or to check the answer to the question? Write Yes or No."
         ),
         query_question="Write a question that this passage answers, and nothing else.",
-        expansion="Write a passage of 60 to 100 words that answers this question, and nothing else: {query}",
         quoted=0,
         stop=(),
     ),

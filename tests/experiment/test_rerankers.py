@@ -13,6 +13,7 @@ from uae_bench.errors import ModelUnavailable, NotPossible, UsageError
 from uae_bench.experiment import Experiment
 from uae_bench.lab.families import weights_folder
 from uae_bench.lm.hf import HfModel
+from uae_bench.prompts import RETRIEVAL
 from uae_bench.result import read_record
 
 ROWS = ("bm25", "bm25>rankgpt", "bm25>pointwise", "bm25>setwise")
@@ -78,6 +79,30 @@ def test_a_model_may_be_named_in_the_chain(card: Path, tmp_path: Path) -> None:
     name = f"bm25>rankgpt:{other}"
     (record,) = [one for one in parts.run(card, tmp_path, (name,)).records if one.system == name]
     assert record.models["asked by rankgpt"].spec == other
+
+
+def test_a_record_tells_every_model_that_was_asked_and_the_prompts(card: Path, tmp_path: Path) -> None:
+    one, other = (f"hf:{parts.language_model(kind)}" for kind in ("llama", "gpt_neox"))
+    name = f"bm25>rankgpt:{one}>rankgpt:{other}"
+    results = parts.run(card, tmp_path, (name,), limit=2)
+    (record,) = [each for each in results.records if each.system == name]
+    asked = {role: ref.spec for role, ref in record.models.items() if role.startswith("asked by")}
+    assert asked == {"asked by rankgpt": one, "asked by rankgpt (2)": other}
+    accounts = runs.read_asked(folder_of(tmp_path, name) / "asked.jsonl")
+    assert sorted({each.step for each in accounts}) == ["rankgpt", "rankgpt (2)"]
+    assert record.prompts["plain, retrieval"] == RETRIEVAL["plain"].digest
+
+
+def test_the_generator_by_name_is_the_generator(card: Path, tmp_path: Path) -> None:
+    model = f"hf:{parts.language_model()}"
+    with pytest.raises(UsageError, match="is the same system"):
+        parts.prepare(card, tmp_path, ("bm25>rankgpt", f"bm25>rankgpt:{model}"))
+
+
+def test_a_plan_says_that_timing_asks_again(card: Path, tmp_path: Path) -> None:
+    steps = {step.label: step for step in parts.prepare(card, tmp_path, ("bm25>upr",), limit=3).preview()}
+    assert steps["retrieve bm25>upr on tiny/test"].calls == 3 * SIX
+    assert steps["time bm25>upr on tiny/test"].calls == 4 * SIX
 
 
 def test_times_are_those_of_asking(place: Path) -> None:

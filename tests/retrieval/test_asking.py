@@ -57,14 +57,14 @@ def joined(texts: Sequence[str]) -> str:
     ],
 )
 def test_texts_are_cut_evenly_from_their_ends(texts: list[str], limit: int, prompt: str, cut: int) -> None:
-    fitted = fit_evenly(joined, texts, "", limit, ByteTokenizer())
+    fitted = fit_evenly(joined, texts, "", limit, ByteTokenizer(), "")
     assert (fitted.prompt, fitted.tokens, fitted.cut_tokens) == (prompt, len(prompt), cut)
 
 
 @given(st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=4), st.integers(40, 120))
 def test_what_fits_fits_whatever_the_characters(texts: list[str], limit: int) -> None:
     try:
-        fitted = fit_evenly(joined, texts, " no", limit, ByteTokenizer())
+        fitted = fit_evenly(joined, texts, " no", limit, ByteTokenizer(), "")
     except NotPossible:
         assert level([len(text.encode()) for text in texts], limit - len(joined([""] * len(texts))) - 3) < 12
         return

@@ -71,6 +71,16 @@ def test_what_is_read_in_an_answer(text: str, order: list[int], outcome: str, dr
     assert (found.outcome, found.dropped, found.appended) == (outcome, dropped, appended)
 
 
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [("Passage [3] is about a kettle. Passage [1]", "nothing"), ("no. </think>[3] > [2] > [1]", "ok")],
+)
+def test_where_the_prompt_begins_the_reasoning_only_what_follows_its_end_counts(text: str, outcome: str) -> None:
+    found = read_permutation(text, 3, reasoning=True)
+    assert found.outcome == outcome
+    assert list(found.order) == ([2, 1, 0] if outcome == "ok" else [0, 1, 2])
+
+
 @given(st.text() | st.lists(st.integers(-3, 30)).map(lambda row: " > ".join(f"[{n}]" for n in row)), st.integers(1, 20))
 def test_any_answer_gives_a_permutation(text: str, count: int) -> None:
     assert sorted(read_permutation(text, count).order) == list(range(count))
@@ -148,6 +158,7 @@ def test_order_sensitivity_is_nought_for_a_model_that_reads_and_great_for_one_th
     assert reads.facts["rankgpt_order_kendall_tau"] == pytest.approx(1)
     assert reads.facts["rankgpt_order_other_first_passage"] == 0.0
     assert reads.facts["rankgpt_order_calls"] == 3
+    assert reads.facts["rankgpt_order_tokens"] > 3 * 12
     copies = reranker("rankgpt", Scripted(lambda prompt: "[1]"), shuffle=3).rerank(view, run, depth=12)
     assert abs(copies.facts["rankgpt_order_kendall_tau"]) < 0.5
     assert copies.facts["rankgpt_order_other_first_passage"] > 0

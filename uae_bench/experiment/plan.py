@@ -28,7 +28,7 @@ from uae_bench.references import REFERENCES, ReferenceSystem
 from uae_bench.result import TEACHER, ModelRef
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import System, asks, parse_system
-from uae_bench.retrieval.component import Settings
+from uae_bench.retrieval.component import Settings, numbered
 from uae_bench.seper import SeperOptions, judge_of
 from uae_bench.store import Json
 from uae_bench.systems import PRODUCTS, TRAINERS
@@ -51,7 +51,7 @@ class Row:
     """One line of the table: a system with a seed, its run, and the step that evaluates it.
 
     `retrieval` finds its run and times it; a reference, or a row made elsewhere, has none. `samples` is what `seper`
-    ranks by.
+    ranks by, `first` what found the passages that a reference reorders, `asked` the models that rank.
     """
 
     system: str
@@ -65,6 +65,8 @@ class Row:
     settings: Mapping[str, Mapping[str, Json]]
     models: Mapping[str, ModelRef]
     samples: Step | None = None
+    first: Step | None = None
+    asked: tuple[LmSpec, ...] = ()
 
     @property
     def latency(self) -> Step | None:
@@ -80,6 +82,7 @@ class _Found:
     trained: Mapping[str, Step]
     options: Mapping[str, Mapping[str, Json]]
     models: Mapping[str, ModelRef]
+    asked: tuple[LmSpec, ...]
 
 
 class TaskPlan:
@@ -177,14 +180,14 @@ class TaskPlan:
         """What of the families of models has to be said beside the results."""
         setup = self.setup
         said = [
-            f"the family of {spec} is {family} by the user's word; its name and files tell {known}"
+            f"the family of {_shown(spec)} is {family} by the user's word; its name and files tell {known}"
             for spec, family in setup.families.items()
             if (known := parse_lm(spec).family()) != family
         ]
         teacher = next((spec for spec in self._teachers if self._family(spec) == UNKNOWN), "")
         unknown = [spec for spec in setup.held_out if teacher or self._family(spec) == UNKNOWN]
         told = "not shown to be held out: {}; the family of {} is unknown"
-        return (*said, *(told.format(spec, teacher or spec) for spec in unknown))
+        return (*said, *(told.format(_shown(spec), _shown(teacher or spec)) for spec in unknown))
 
     @cached_property
     def _teachers(self) -> tuple[str, ...]:
@@ -225,7 +228,8 @@ class TaskPlan:
     def _system_row(self, system: System, seed: int) -> Row:
         found = self._found(system, seed)
         run, told = found.retrieval.run, (found.options, found.models)
-        return self._row(system.name, "system", seed, run, found.trained, *told, found.retrieval)
+        row = self._row(system.name, "system", seed, run, found.trained, *told, found.retrieval)
+        return replace(row, asked=found.asked)
 
     def _retrieval(self, system: System, seed: int, depth: int) -> Retrieval:
         """What finds a system's run and times it; a fusion's members find theirs as rows of their own would."""
@@ -255,11 +259,10 @@ class TaskPlan:
             for step, config in ((step, configs[step.name]) for step in system.every_step())
             if step.name not in TRAINERS and not step.members and not asks(step)
         }
-        models |= {
-            f"asked by {step.name}": self._model_ref(parse_lm(step.argument))
-            for step in system.every_step()
-            if asks(step)
-        }
+        asking = [step for step in system.every_step() if asks(step)]
+        for name, step in zip(numbered([step.name for step in asking]), asking, strict=True):
+            models[f"asked by {name}"] = self._model_ref(parse_lm(step.argument))
+        specs = tuple(parse_lm(step.argument) for step in asking)
         identities = {name: TRAINERS[name].identity(self._options(name)) for name in trained}
         models |= {f"read by {name}": ModelRef(spec=name, identity=dict(of)) for name, of in identities.items() if of}
         readers = {name: TRAINERS[name].reads(self._options(name)) for name in trained}
@@ -279,7 +282,7 @@ class TaskPlan:
                 "depth": learnt_from.depth,
                 "definition": learnt_from.definition,
             }
-        return self._share(("found", system.name, seed), _Found(retrieval, trained, options, models))
+        return self._share(("found", system.name, seed), _Found(retrieval, trained, options, models, specs))
 
     def _reference_row(self, system: ReferenceSystem, seed: int) -> Row:
         found = self._found(system.first, seed) if system.first else None
@@ -298,7 +301,7 @@ class TaskPlan:
             )
         run = retrieving.reference_step(self.test, system, self.test_pools, self.setup.test.depth, ground, first)
         row = self._row(system.name, "reference", seed, run, trained, options, models)
-        return replace(row, samples=samples)
+        return replace(row, samples=samples, first=first, asked=found.asked if found else ())
 
     def _ground(self, system: ReferenceSystem, first: Step | None) -> Ground | None:
         """What a reference ranks by beside the evidence.
@@ -483,6 +486,10 @@ class TaskPlan:
 
 def _settings_of(name: str) -> type[Settings]:
     return RETRIEVERS[PRODUCTS[name] if name in TRAINERS else name].config
+
+
+def _shown(spec: str) -> str:
+    return parse_lm(spec).shown
 
 
 def _weights(spec: str) -> str:

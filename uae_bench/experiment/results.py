@@ -36,6 +36,7 @@ from uae_bench.experiment.plan import Row, TaskPlan
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.lm.spec import parse_lm
 from uae_bench.metrics import answer_kinds, latency_by_stage, throughput, usage
+from uae_bench.prompts import RETRIEVAL
 from uae_bench.records import Asked, Comparison, Interval
 from uae_bench.result import (
     GROUPS,
@@ -159,7 +160,7 @@ def _steps_of(row: Row) -> dict[str, Step]:
     steps = {"run": row.run, "evaluate": row.evaluate} | {f"train {name}": step for name, step in row.train.items()}
     for role in ("labels", "states", "contrasts"):
         steps |= {f"{role} for {name}": step.needs[role] for name, step in row.train.items() if role in step.needs}
-    steps |= {"samples": row.samples} if row.samples else {}
+    steps |= {role: step for role, step in (("samples", row.samples), ("first", row.first)) if step}
     for judge in row.judges:
         steps |= {f"{judge.name} {role}": step for role, step in judge.steps().items()}
     return steps
@@ -202,8 +203,9 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
     measures = json.loads((artifacts["evaluate"].folder / SUMMARY).read_text(encoding="utf-8"))
     documents = test.documents.values()
     pools = runner.make(plan.test_pools)
-    samples = [artifacts["samples"]] if row.samples else []
-    telling = (pools, *samples, artifacts["run"], artifacts["evaluate"])
+    before = [artifacts[role] for role in ("first", "samples") if role in artifacts]
+    telling = (pools, *before, artifacts["run"], artifacts["evaluate"])
+    ranking = {spec.prompt.name: RETRIEVAL[spec.prompt.name].digest for spec in row.asked}
     asked = [judge.spec for judge in row.judges] + ([parse_lm(setup.generator)] if row.samples else [])
     return ResultRecord(
         uae_bench=uae_bench.__version__,
@@ -225,7 +227,8 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         effective_documents=effective_clusters(documents),
         settings=row.settings,
         models=row.models,
-        prompts={spec.prompt.name: spec.prompt.digest for spec in asked},
+        prompts={spec.prompt.name: spec.prompt.digest for spec in (*asked, *row.asked)}
+        | {f"{name}, retrieval": digest for name, digest in ranking.items()},
         measures=tuple(MeasureResult.model_validate(measure) for measure in measures),
         per_query=PerQuery(file=VALUES, digest=file_digest(artifacts["evaluate"].folder / VALUES)),
         groups=PerQuery(file=GROUPS, digest=hashlib.sha256(groups.encode()).hexdigest()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from uae_bench.experiment.imported import Imported
 from uae_bench.experiment.steps import BYTES_PER_TOKEN, Estimate, Step
 from uae_bench.lm.spec import LmSpec, parse_lm
 from uae_bench.pipeline import Pools, Retrieved
+from uae_bench.records import Query
 from uae_bench.references import Gains, ReferenceSystem, reordered
 from uae_bench.retrieval import RETRIEVERS
 from uae_bench.retrieval.chain import Chain, Product, System, asks, build_chain, fusion_rule
@@ -33,6 +34,10 @@ TIMED_QUERIES = 100
 """So many queries are timed, the first of the split: with fewer the 99th percentile is the slowest one."""
 TIMED_SECONDS = 60.0
 """Timing of a system that takes longer ends with fewer queries."""
+
+
+Configs = Mapping[str, Settings]
+"""The options of each component, by name."""
 
 
 class HardPool(BaseModel):
@@ -142,13 +147,17 @@ def retrieval_steps(
         if work or found.asked:
             runs.write_asked(found.asked, folder / ASKED)
         own = found.asked[sum(len(each.asked) for each in fused) :]
-        return {"tokens": sum(one.prompt_tokens + one.completion_tokens for one in own), "work": work} if work else {}
+        shuffled = sum(value for name, value in found.facts.items() if name.endswith("_order_tokens"))
+        tokens = sum(one.prompt_tokens + one.completion_tokens for one in own) + int(shuffled)
+        return {"tokens": tokens, "work": work} if work else {}
 
     def time(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         (timed,) = pipeline.time_queries([indexed(inputs)], depth=depth, sample=TIMED_QUERIES, seconds=TIMED_SECONDS)
         (folder / LATENCY).write_text(canonical_json(dict(timed.seconds)))
         return {}
 
+    timed = bench.queries[:TIMED_QUERIES] + bench.queries[:1]  # the first one warms up
+    members_options = {step.name: configs[step.name].model_dump(mode="json") for step in system.every_step()}
     where: dict[str, Json] = {
         "host": dict(host(bench.resources.device)),
         "sample": TIMED_QUERIES,
@@ -162,10 +171,22 @@ def retrieval_steps(
             facts,
             find,
             needs,
-            estimate=(lambda: _asking_cost(bench, system, pools, depth, configs)) if work else None,
+            estimate=(lambda: _asking_cost(bench, system.steps, bench.queries, pools, depth, configs))
+            if work
+            else None,
             work=work,
         ),
-        Step("latency", f"time {system.name} on {bench.label}", {**told, **where}, facts, time, needs),
+        Step(
+            "latency",
+            f"time {system.name} on {bench.label}",
+            {**told, **where, "members": members_options},
+            facts,
+            time,
+            needs,
+            estimate=(lambda: _asking_cost(bench, system.every_step(), timed, pools, depth, configs))
+            if any(map(asks, system.every_step()))
+            else None,
+        ),
         chain,
     )
 
@@ -194,18 +215,21 @@ def _require_able(spec: LmSpec, step: ChainStep, abilities: Sequence[Ability]) -
         )
 
 
-def _asking_cost(bench: Bench, system: System, pools: Step, depth: int, configs: Mapping[str, Settings]) -> Estimate:
+def _asking_cost(
+    bench: Bench, steps: Iterable[ChainStep], queries: Sequence[Query], pools: Step, depth: int, configs: Configs
+) -> Estimate:
     """Calls of the steps that ask, and the passages that they show, as long as passages are on average."""
+    asking = [step for step in steps if asks(step)]
     calls, tokens = 0, 0.0
-    for query in bench.queries:
+    for query in queries:
         document = bench.task.documents.get(query.document_id or "", ())
         count = min(depth, len(document) if document and pools.config["kind"] == "document" else depth)
-        for step in system.steps:
-            cost = RETRIEVERS[step.name].cost if step.name in RETRIEVERS else None
+        for step in asking:
+            cost = RETRIEVERS[step.name].cost
             if cost is not None:
-                asked, shown = cost(configs[step.name], count)
+                asked, shown, written = cost(configs[step.name], count)
                 calls += asked
-                tokens += (shown * bench.passage_length + asked * len(query.text)) / BYTES_PER_TOKEN
+                tokens += (shown * bench.passage_length + asked * len(query.text)) / BYTES_PER_TOKEN + written
     return Estimate(calls, round(tokens))
 
 

@@ -158,6 +158,7 @@ def resolve(
         replace(system, first=asked_of(system.first, generator) if system.first else None) for system in references
     )
     chains = chains_of(systems, references)
+    _require_other_models(systems)
     asked_models = {step.argument for system in chains for step in system.every_step() if asks(step)}
     if request.held_out and task.has_answers and not needs & JUDGED_NEEDS:
         raise UsageError(
@@ -232,6 +233,22 @@ def reads_encoder(names: Iterable[str], pools: Container[str], measures: Iterabl
 def _is_bare(step: Step) -> bool:
     """Whether a step is `dense` alone, which means the encoder that is named elsewhere."""
     return step.name == "dense" and not step.argument
+
+
+def _require_other_models(systems: Sequence[System]) -> None:
+    """Nothing where no two systems are one once their language models are named.
+
+    Raises:
+        UsageError: two are: `bm25>rankgpt` asks the generator, and so does `bm25>rankgpt:GENERATOR`.
+    """
+    rows: dict[str, str] = {}
+    for system in systems:
+        other = rows.setdefault(System.of(system.steps).name, system.name)
+        if other != system.name:
+            raise UsageError(
+                f"--retriever {system.name} is given twice: {other} is the same system",
+                hint=f"leave {system.name} or {other} out",
+            )
 
 
 def _require_different(names: Sequence[str], baseline: str, settings: Container[str]) -> str:

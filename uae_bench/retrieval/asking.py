@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
@@ -110,6 +110,11 @@ class AskingReranker(Reranker):
         """The prompts that suit the model."""
         return RETRIEVAL[self._spec.prompt.name]
 
+    @cached_property
+    def reasons(self) -> bool:
+        """Whether the chat template itself begins a block of reasoning."""
+        return self.model.tokenizer.frame("", "")[0].rstrip().endswith("<think>")
+
     def forgetful(self) -> Self:
         """A copy that asks the model every time."""
         other = copy(self)
@@ -194,14 +199,19 @@ class Fitted:
 
 
 def fit_evenly(
-    build: Callable[[Sequence[str]], str], texts: Sequence[str], continuation: str, limit: int, tokenizer: Tokenizer
+    build: Callable[[Sequence[str]], str],
+    texts: Sequence[str],
+    continuation: str,
+    limit: int,
+    tokenizer: Tokenizer,
+    hint: str,
 ) -> Fitted:
     """What `build` makes of the texts, cut evenly until it and the continuation take at most `limit` tokens.
 
     Cut evenly: no text loses a token while a longer one has more; all ends go, never a beginning.
 
     Raises:
-        NotPossible: that would leave less than `LEAST_TOKENS` of a text.
+        NotPossible: that would leave less than `LEAST_TOKENS` of a text; `hint` says what to do.
     """
     from uae_bench.lm.base import count_tokens
 
@@ -217,7 +227,7 @@ def fit_evenly(
             raise NotPossible(
                 f"{len(texts)} passages and what stands around them take {taken} tokens, {limit} fit the model, and "
                 f"{most} would be left of each",
-                hint="show fewer at a time (--set rankgpt.window=10), or take a model with a longer window",
+                hint=hint,
             )
         kept = [text if len(at) <= most else text[: at[most]].rstrip() for text, at in zip(texts, starts, strict=True)]
         prompt = build(kept)
@@ -246,7 +256,7 @@ def asking_component(
     config: type[Settings],
     *,
     asks: tuple[Ability, ...],
-    cost: Callable[[Any, int], tuple[int, int]],
+    cost: Callable[[Any, int], tuple[int, int, int]],
     version: int,
 ) -> Component:
     """The table's row of a reranker that asks, under `name`."""

@@ -3,6 +3,7 @@ fuses what several systems found."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
@@ -132,6 +133,16 @@ class Reranker(Protocol):
         return self
 
 
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, from its second time on each with a number behind it: `rankgpt`, `rankgpt (2)`."""
+    seen = Counter[str]()
+    told = []
+    for name in names:
+        seen[name] += 1
+        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return told
+
+
 def candidates(view: RetrievalView, run: Run) -> dict[str, tuple[str, ...]]:
     """What the run holds for each query of the view, best first.
 
@@ -152,7 +163,7 @@ class Component:
     `identity(argument, config)` names the models behind it by digest, and loads none.
     A change of `version` says that the same settings now give another result. One that asks a language model names
     what the model must be able to do in `asks`; its argument is the model's spec, by default the generator's, and
-    `cost(config, n)` the calls and the passages shown for a query of n candidates.
+    `cost(config, n)` about the calls, passages shown and tokens written for a query of n candidates.
     A preset is another component under a short name: `means` is that component and its argument, as one writes them.
     """
 
@@ -163,7 +174,7 @@ class Component:
     version: int
     argument: str = ""
     asks: tuple[Ability, ...] = ()
-    cost: Callable[[Any, int], tuple[int, int]] | None = None
+    cost: Callable[[Any, int], tuple[int, int, int]] | None = None
     means: str = ""
 
 

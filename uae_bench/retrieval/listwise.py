@@ -27,6 +27,8 @@ from uae_bench.retrieval.asking import (
 )
 
 Outcome = Literal["ok", "missing", "repetition", "wrong format", "nothing"]
+TOKENS_PER_NUMBER = 5
+"""About what `[12] > ` takes; for estimates."""
 SPARE_TOKENS = 16
 """Room beside the permutation itself, and a quotation where the template asks for one: a word before, an end token."""
 
@@ -71,14 +73,15 @@ class Permutation:
     appended: int
 
 
-def read_permutation(text: str, count: int) -> Permutation:
+def read_permutation(text: str, count: int, *, reasoning: bool = False) -> Permutation:
     """Numbers in range, first mentions only, and the missing behind them in their old order.
 
-    What a model reasons before `</think>` is no answer, and reasoning without an end is none either. Numbers in
+    What a model reasons before `</think>` is no answer, and reasoning without an end is none either; with `reasoning`
+    the prompt has begun a block. Numbers in
     brackets count alone where there are any: a sentence around them may hold others. Classes as in the paper's
     Table 7: an answer with several faults is of the first of wrong format, repetition, missing.
     """
-    said = answer_of(text)
+    said = answer_of(text, reasoning=reasoning)
     numbers = numbers_in(said)
     places = [number - 1 for number in numbers if 1 <= number <= count]
     first = list(dict.fromkeys(places))
@@ -94,10 +97,11 @@ def read_permutation(text: str, count: int) -> Permutation:
     return Permutation(tuple(completed(first, count)), outcome, len(numbers) - len(first), count - len(first))
 
 
-def answer_of(text: str) -> str:
-    """What stands after the last block of reasoning; nothing where a block has no end."""
-    said = text.rpartition("</think>")[2]
-    return "" if "<think>" in said else said.strip()
+def answer_of(text: str, *, reasoning: bool) -> str:
+    """What stands after the last block of reasoning, which the prompt may have begun; nothing where it has no end."""
+    _, end, rest = text.rpartition("</think>")
+    unfinished = "<think>" in rest or (reasoning and not end)
+    return "" if unfinished else rest.strip()
 
 
 def numbers_in(text: str) -> list[int]:
@@ -149,10 +153,11 @@ class RankGpt(AskingReranker):
                 "",
                 self.model.window - sampling.max_tokens,
                 self.model.tokenizer,
+                f"show fewer at a time (--set {self.name}.window={max(2, len(shown) // 2)}, with a step no longer)",
             )
             tally.cut_tokens += fitted.cut_tokens
             written = yield fitted.prompt
-            read = read_permutation(written.text, len(shown))
+            read = read_permutation(written.text, len(shown), reasoning=self.reasons)
             tally.outcomes[read.outcome] += 1
             tally.repairs.update({"numbers dropped": read.dropped, "passages appended": read.appended})
             order[start : start + len(shown)] = [shown[place] for place in read.order]
@@ -181,12 +186,14 @@ class RankGpt(AskingReranker):
             f"{self.name}_order_kendall_tau": float(np.mean([kendalltau(*pair)[0] for pair in pairs])),
             f"{self.name}_order_other_first_passage": float(np.mean([np.argmax(a) != np.argmax(b) for a, b in pairs])),
             f"{self.name}_order_calls": sum(tally.calls for tally in tallies.values()),
+            f"{self.name}_order_tokens": sum(each.prompt_tokens + each.completion_tokens for each in tallies.values()),
         }
 
 
-def _cost(settings: ListwiseSettings, count: int) -> tuple[int, int]:
+def _cost(settings: ListwiseSettings, count: int) -> tuple[int, int, int]:
     calls = len(window_starts(count, settings.window, settings.step)) * (1 + settings.shuffle)
-    return calls, calls * min(settings.window, count)
+    shown = calls * min(settings.window, count)
+    return calls, shown, TOKENS_PER_NUMBER * shown
 
 
 RANKGPT = asking_component("rankgpt", RankGpt, ListwiseSettings, asks=("writes",), cost=_cost, version=1)

@@ -20,6 +20,8 @@ from uae_bench.prompts import continuation
 from uae_bench.records import Passage, Query
 from uae_bench.retrieval.asking import AskingReranker, AskingSettings, Tally, asking_component, fit_evenly
 
+LONGER = "take a model with a longer window, or leave the query out"
+
 
 class LikelihoodReranker(AskingReranker):
     """Asks about each candidate by itself, all candidates of all queries at once."""
@@ -57,7 +59,7 @@ class LikelihoodReranker(AskingReranker):
         """Prompt and continuations, the text cut where they would not fit; their lengths go into `tokens`."""
         said, model = self.continuations(query), self.model
         longest = max(said, key=len, default="")
-        fitted = fit_evenly(partial(self._built, query), [text], longest, model.window, model.tokenizer)
+        fitted = fit_evenly(partial(self._built, query), [text], longest, model.window, model.tokenizer, LONGER)
         tally.cut_tokens += fitted.cut_tokens
         pairs = tuple((fitted.prompt, each) for each in said)
         tokens.update(dict.fromkeys(pairs, fitted.tokens))
@@ -129,7 +131,8 @@ class UtilitySelector(Pointwise):
             return template.answering(query.text, [_passage(text) for text in kept])
 
         limit = model.window - sampling.max_tokens
-        fitted = fit_evenly(build, texts[: self.settings.context], "", limit, model.tokenizer)
+        fewer = f"answer from fewer passages (--set {self.name}.context=1)"
+        fitted = fit_evenly(build, texts[: self.settings.context], "", limit, model.tokenizer, fewer)
         tally.cut_tokens += fitted.cut_tokens
         return fitted.prompt
 
@@ -139,16 +142,16 @@ def _passage(text: str) -> Passage:
     return Passage("", text, "", "")
 
 
-def _two_each(settings: AskingSettings, count: int) -> tuple[int, int]:
-    return 2 * count, 2 * count
+def _two_each(settings: AskingSettings, count: int) -> tuple[int, int, int]:
+    return 2 * count, 2 * count, 0
 
 
-def _one_each(settings: AskingSettings, count: int) -> tuple[int, int]:
-    return count, count
+def _one_each(settings: AskingSettings, count: int) -> tuple[int, int, int]:
+    return count, count, 0
 
 
-def _answer_and_two_each(settings: UtilitySelectorSettings, count: int) -> tuple[int, int]:
-    return 2 * count + 1, 2 * count + min(settings.context, count)
+def _answer_and_two_each(settings: UtilitySelectorSettings, count: int) -> tuple[int, int, int]:
+    return 2 * count + 1, 2 * count + min(settings.context, count), settings.max_tokens
 
 
 POINTWISE = asking_component("pointwise", Pointwise, AskingSettings, asks=("scores",), cost=_two_each, version=1)

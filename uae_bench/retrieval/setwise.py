@@ -88,15 +88,16 @@ class Setwise(AskingReranker):
                 "",
                 self.model.window - sampling.max_tokens,
                 self.model.tokenizer,
+                f"compare fewer at once (--set {self.name}.children={max(1, self.settings.children // 2)})",
             )
             tally.cut_tokens += fitted.cut_tokens
             written = yield fitted.prompt
-            best = read_choice(written.text, len(group), tally)
+            best = read_choice(written.text, len(group), tally, reasoning=self.reasons)
 
 
-def read_choice(text: str, count: int, tally: Tally) -> int:
+def read_choice(text: str, count: int, tally: Tally, *, reasoning: bool) -> int:
     """The place of the first number in range; the parent's, 0, where there is none, which is counted as a repair."""
-    said = answer_of(text)
+    said = answer_of(text, reasoning=reasoning)
     named = [number for number in numbers_in(said) if 1 <= number <= count]
     tally.outcomes["ok" if named else "wrong format" if said else "nothing"] += 1
     if not named:
@@ -104,7 +105,7 @@ def read_choice(text: str, count: int, tally: Tally) -> int:
     return named[0] - 1 if named else 0
 
 
-def _cost(settings: SetwiseSettings, count: int) -> tuple[int, int]:
+def _cost(settings: SetwiseSettings, count: int) -> tuple[int, int, int]:
     """At most: every sift goes down to a leaf."""
 
     def height(place: int) -> int:
@@ -113,7 +114,7 @@ def _cost(settings: SetwiseSettings, count: int) -> tuple[int, int]:
 
     sifts = [*range(count), *[0] * (min(settings.top, count) - 1)]  # building, then one from the root per place sorted
     calls = sum(map(height, sifts))
-    return calls, calls * (settings.children + 1)
+    return calls, calls * (settings.children + 1), calls * CHOICE_TOKENS
 
 
 SETWISE = asking_component("setwise", Setwise, SetwiseSettings, asks=("writes",), cost=_cost, version=1)
