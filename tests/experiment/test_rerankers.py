@@ -82,7 +82,7 @@ def test_a_model_may_be_named_in_the_chain(card: Path, tmp_path: Path) -> None:
 
 
 def test_a_record_tells_every_model_that_was_asked_and_the_prompts(card: Path, tmp_path: Path) -> None:
-    one, other = (f"hf:{parts.language_model(kind)}" for kind in ("llama", "gpt_neox"))
+    one, other = f"hf:{parts.language_model()}", f"hf:{parts.language_model('gpt_neox')}"
     name = f"bm25>rankgpt:{one}>rankgpt:{other}"
     results = parts.run(card, tmp_path, (name,), limit=2)
     (record,) = [each for each in results.records if each.system == name]
@@ -91,6 +91,14 @@ def test_a_record_tells_every_model_that_was_asked_and_the_prompts(card: Path, t
     accounts = runs.read_asked(folder_of(tmp_path, name) / "asked.jsonl")
     assert sorted({each.step for each in accounts}) == ["rankgpt", "rankgpt (2)"]
     assert record.prompts["plain, retrieval"] == RETRIEVAL["plain"].digest
+
+
+def test_a_reference_tells_what_the_chain_before_it_asked(card: Path, tmp_path: Path) -> None:
+    settings = {"seper.entailment": "lexical", "seper.samples": 2}
+    results = parts.run(card, tmp_path, ("bm25>rankgpt>seper",), limit=2, settings=settings)
+    (record,) = [each for each in results.records if each.kind == "reference"]
+    assert record.costs["first"].calls == 2 == sum(record.costs["first"].outcomes.values())
+    assert "samples" in record.costs and "asked by rankgpt" in record.models
 
 
 def test_the_generator_by_name_is_the_generator(card: Path, tmp_path: Path) -> None:
