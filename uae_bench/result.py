@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from uae_bench.errors import BadInput, in_plain_words
 
@@ -90,6 +90,11 @@ class Cost(_Strict):
     truncated_tokens: int = 0
     outcomes: Mapping[str, int] = Field(default_factory=dict)
     repairs: Mapping[str, int] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _told(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without outcomes and repairs where there are none: most models rank nothing."""
+        return {name: value for name, value in whole(self).items() if value != {}}
 
 
 class ResultRecord(_Strict):
