@@ -337,13 +337,76 @@ def test_a_board_says_what_language_models_were_asked_and_how_they_answered(tmp_
 def test_a_board_says_after_how_many_queries_labels_and_training_have_paid(tmp_path: Path) -> None:
     text = page(tmp_path / "boards", *trained_and_reranker(tmp_path))
     # 100 s once, 50 ms saved a query: 2,000 queries; 5,000 tokens once, 400 / 2 a query: 25
-    told = ["bm25\\>rankgpt", "100.0", "2 / 52<br>26 ×", "2,000", "5,000", "200", "25"]
+    told = ["bm25\\>rankgpt", "100.0", "2 / 52<br>26 ×", "2,000", "5,000", "0 / 200", "25"]
     assert cells(text, "uae", "### Paid for") == told
 
 
 def test_seconds_of_different_hosts_pay_for_nothing_but_tokens_do(tmp_path: Path) -> None:
     text = page(tmp_path / "boards", *trained_and_reranker(tmp_path, device="cuda (Some GPU)"))
-    assert cells(text, "uae", "### Paid for") == ["bm25\\>rankgpt", "100.0", "–", "–", "5,000", "200", "25"]
+    assert cells(text, "uae", "### Paid for") == ["bm25\\>rankgpt", "100.0", "–", "–", "5,000", "0 / 200", "25"]
+
+
+def paid(text: str) -> list[list[str]]:
+    """The cells of every line of the table of what has paid, without its head."""
+    shown = text.partition("### Paid for")[2].split("\n\n")[2]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines()[2:]]
+
+
+def test_a_learner_that_is_reranked_within_a_fusion_pays_for_nothing_and_one_that_learns_nothing_is_paid_against(
+    tmp_path: Path,
+) -> None:
+    uae, reranker = trained_and_reranker(tmp_path)
+    stage = {"p50": 0.022, "p95": 0.03, "p99": 0.03, "n": 64}
+    timed = {"latency": {"encode": stage, "bm25>rankgpt: rerank 1": stage, "total": stage}}
+    values = {"AP": [1.0, 0.0]}
+    learnt = write_result(
+        tmp_path / "learnt",
+        values,
+        system="rrf(uae,bm25>rankgpt)",
+        artifacts={**made("train uae"), "evaluate": made("learnt")["learnt"]},
+        costs={"run": cost_of(400)},
+        measured={"stages": {"train uae": {"seconds": 1.0}}, **timed},
+    )
+    fused = write_result(
+        tmp_path / "fused",
+        values,
+        system="rrf(bm25,bm25>rankgpt)",
+        artifacts={"evaluate": made("fused")["fused"]},
+        costs={"run": cost_of(200)},
+        measured=timed,
+    )
+    found = paid(page(tmp_path / "boards", uae, reranker, learnt, fused))
+    # 100 s once, 20 ms saved a query: 5,000 queries; 5,000 tokens once, 200 / 2 a query: 50
+    told = ["100.0", "2 / 22<br>11 ×", "5,000", "5,000", "0 / 100", "50"]
+    assert [line for line in found if "bm25,bm25" in line[1]] == [["uae", "rrf(bm25,bm25\\>rankgpt)", *told]]
+    assert [line[:2] for line in found] == [["uae", "bm25\\>rankgpt"], ["uae", "rrf(bm25,bm25\\>rankgpt)"]]
+
+
+def test_what_a_learner_asks_itself_is_not_saved(tmp_path: Path) -> None:
+    uae, reranker = trained_and_reranker(tmp_path)
+    asking = write_result(
+        tmp_path / "asking",
+        {"AP": [1.0, 0.0]},
+        system="asking",
+        artifacts={**made("labels for asking", "train asking"), "evaluate": made("asking")["asking"]},
+        costs={"labels for asking": cost_of(5000), "run": cost_of(300)},
+        measured={"stages": {"labels for asking": {"seconds": 90.0}, "train asking": {"seconds": 10.0}}},
+    )
+    text = page(tmp_path / "boards", uae, reranker, asking)
+    assert cells(text, "asking", "### Paid for")[-2:] == ["150 / 200", "100"]
+
+
+def test_references_are_not_paid_for(tmp_path: Path) -> None:
+    uae, reranker = trained_and_reranker(tmp_path)
+    reference = write_result(
+        tmp_path / "reference",
+        {"AP": [1.0, 0.0]},
+        system="uae>seper",
+        kind="reference",
+        artifacts={**made("train uae"), "evaluate": made("reference")["reference"]},
+        measured={"latency": {}},
+    )
+    assert [line[0] for line in paid(page(tmp_path / "boards", uae, reranker, reference))] == ["uae"]
 
 
 def test_without_a_reranker_nothing_is_paid_for(tmp_path: Path) -> None:

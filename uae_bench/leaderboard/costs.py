@@ -42,7 +42,7 @@ PAID = (
     f"a query of either{BREAK}p50 ms",
     f"paid after{BREAK}queries, by s",
     f"spent once{BREAK}tokens",
-    f"a query of the reranker{BREAK}tokens",
+    f"a query of either{BREAK}tokens",
     f"paid after{BREAK}queries, by tokens",
 )
 
@@ -103,7 +103,7 @@ def _asked(entry: Entry, cost: Cost) -> list[str]:
     return [
         plain(", ".join(sorted(models))),
         f"{cost.calls / queries:,.1f}",
-        f"{(cost.prompt_tokens + cost.completion_tokens) / queries:,.0f}",
+        f"{_tokens_a_query(entry):,.0f}",
         f"{cost.outcomes.get('ok', 0) / answers:.1%}" if answers else NONE,
         ", ".join(f"{name} {count / answers:.1%}" for name, count in cost.outcomes.items() if name != "ok") or NONE,
         ", ".join(f"{count:,} {name}" for name, count in cost.repairs.items()) or NONE,
@@ -113,7 +113,7 @@ def _asked(entry: Entry, cost: Cost) -> list[str]:
 
 def _paid_table(rows: Sequence[Row]) -> list[str]:
     """After how many queries what a system's labels and training took has been saved, against each reranker."""
-    entries = [(row, entry) for row in rows for entry in row.entries]
+    entries = [(row, entry) for row in rows if row.ranked for entry in row.entries]
     learnt = [(row, entry) for row, entry in entries if _once(entry) and not _reranks(entry)]
     rerankers = [(row, entry) for row, entry in entries if _reranks(entry) and not _once(entry)]
     body = [
@@ -126,7 +126,7 @@ def _paid_table(rows: Sequence[Row]) -> list[str]:
     about = (
         "What was spent once, on labels, states and training, is paid for when queries have saved as much. Seconds are "
         "compared where both were measured on one host; a query takes the median over all stages. Tokens are those of "
-        f"language models; a query of a trained encoder takes none. {NONE}: not known, or not measured alike."
+        f"language models; a query of a system that asks none takes 0. {NONE}: not known, or not measured alike."
     )
     return ["### Paid for", "", about, "", *table(PAID, body), ""]
 
@@ -141,7 +141,8 @@ def _once(entry: Entry) -> list[str]:
 
 
 def _reranks(entry: Entry) -> bool:
-    return any(stage.startswith("rerank ") for stage in entry.measured().latency)
+    """Whether it, or a member of a fusion (`member: rerank 1`), was timed reranking."""
+    return any(stage.rpartition(": ")[2].startswith("rerank ") for stage in entry.measured().latency)
 
 
 def _seconds_paid(own: Entry, other: Entry) -> list[str]:
@@ -157,12 +158,17 @@ def _seconds_paid(own: Entry, other: Entry) -> list[str]:
 
 def _tokens_paid(own: Entry, other: Entry) -> list[str]:
     spent = [cost for role, cost in own.record.costs.items() if role in _once(own)]
-    asked = other.record.costs.get("run")
-    if asked is None:
+    if "run" not in other.record.costs:
         return [NONE, NONE, NONE]
     once = sum(cost.prompt_tokens + cost.completion_tokens for cost in spent)
-    each = (asked.prompt_tokens + asked.completion_tokens) / other.record.queries
-    return [f"{once:,}", f"{each:,.0f}", _queries(break_even(once, 0, each))]
+    each, saved = _tokens_a_query(own), _tokens_a_query(other)
+    return [f"{once:,}", f"{each:,.0f} / {saved:,.0f}", _queries(break_even(once, each, saved))]
+
+
+def _tokens_a_query(entry: Entry) -> float:
+    """Tokens of language models that a query asks for; 0 where it asks none."""
+    cost = entry.record.costs.get("run")
+    return (cost.prompt_tokens + cost.completion_tokens) / entry.record.queries if cost else 0.0
 
 
 def _queries(count: int | None) -> str:
