@@ -145,6 +145,26 @@ def test_all_systems_order_the_same_candidates_and_first_stages_the_whole_pool_t
     assert (record.candidates, record.candidates_median, record.candidates_least) == (3, 3, 3)
 
 
+def test_first_stages_are_told_apart_by_their_whole_names_and_by_seeds_that_they_read(
+    finished: Finished, indexed: list[Indexed]
+) -> None:
+    dense = f"dense:{parts.encoder()}"
+    one, other = f"rrf(bm25>{dense},random)", f"rrf(bm25>{dense},{dense})"
+    systems = ("bm25>uae", f"{one}>{dense}", f"{other}>uae", f"{dense}>uae")
+    record = timed(
+        finished.card, finished.place / "store", *systems,
+        candidates=3, pool="corpus", seeds=(0, 1), settings=parts.QUICK, corpus=50,
+    )  # fmt: skip
+    # only `random` reads a seed; three of the four systems, and `random`, have a row for each
+    assert [(times.system, times.seed) for times in record.over_pool] == [
+        ("bm25", 0), (one, 0), (one, 1), (other, 0), (dense, 0)
+    ]  # fmt: skip
+    assert len(indexed) == 5 + 8
+    assert [(times.system, times.seed, times.index) for times in record.over_corpus] == [
+        (dense, 0, "flat"), (dense, 0, "hnsw")
+    ]  # fmt: skip
+
+
 def test_a_pool_that_holds_no_more_than_the_candidates_is_not_timed_twice(
     finished: Finished, indexed: list[Indexed]
 ) -> None:

@@ -151,6 +151,10 @@ class TaskPlan:
         configs = self._defaults(system, self.setup.test)
         return retrieving.retrieval_steps(self.test, system, self.test_pools, depth, configs, {}).run
 
+    def seed_of(self, system: System, seed: int) -> int:
+        """The seed that a part of a row with this seed has as a row of its own."""
+        return self._seeds(system, seed)[0]
+
     def _require_held_out(self) -> None:
         """Nothing where no held-out model is, under this name or another, one that scores, writes or teaches."""
         setup = self.setup
@@ -237,7 +241,7 @@ class TaskPlan:
         members: tuple[Step, ...] = ()
         if system.members:
             kept = retrieving.member_depth(system, configs, depth)
-            members = tuple(self._retrieval(each, self._seeds(each, seed)[0], kept).run for each in system.members)
+            members = tuple(self._retrieval(each, self.seed_of(each, seed), kept).run for each in system.members)
         trained = self._learners(system, seed)
         return self._share(
             ("retrieval", system.name, seed, depth),

@@ -25,7 +25,7 @@ from uae_bench.metrics import break_even, latency
 from uae_bench.progress import SILENT, working
 from uae_bench.records import RetrievalView
 from uae_bench.result import BreakEven, CorpusTimes, LatencyRecord, SystemTimes, Times
-from uae_bench.retrieval.chain import Chain
+from uae_bench.retrieval.chain import Chain, Fusion, System, read_system
 from uae_bench.retrieval.component import Resources
 from uae_bench.retrieval.dense import Dense
 from uae_bench.retrieval.scale import time_search, unit_vectors
@@ -39,17 +39,13 @@ SCALE_SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ready:
-    """A row whose chain is built, and what its labels and training took, by unit: 0 where it learns nothing, None where
-    that is not known."""
+    """A row whose chain is built; its first stage, by name and seed, as a row of its own would have them; and what its
+    labels and training took, by unit: 0 where it learns nothing, None where that is not known."""
 
     row: Row
     chain: Chain
+    first: tuple[str, int]
     once: Mapping[Unit, float | None]
-
-    @property
-    def first(self) -> tuple[str, int]:
-        """Its first stage, by name and seed."""
-        return self.row.system.partition(">")[0], self.row.seed
 
 
 def time_rows(plan: TaskPlan, runner: Runner, *, candidates: int, sample: int, corpus: int | None) -> LatencyRecord:
@@ -66,7 +62,7 @@ def time_rows(plan: TaskPlan, runner: Runner, *, candidates: int, sample: int, c
         name = setup.references[0].name
         raise UsageError(f"{name} reads answers or evidence: no query waits for it", hint="name systems only")
     quiet = replace(test.running(), progress=SILENT)  # drawing a bar takes time too
-    rows = [_ready(row, runner, quiet) for row in plan.rows]
+    rows = [_ready(row, plan, runner, quiet) for row in plan.rows]
     base = next(one for one in rows if one.row.system == setup.baseline)
     firsts = list({one.first: one for one in reversed(rows)}.values())[::-1]
     dense = [one for one in firsts if isinstance(one.chain.first, Dense)]
@@ -97,11 +93,9 @@ def time_rows(plan: TaskPlan, runner: Runner, *, candidates: int, sample: int, c
             "candidates_least": min(sizes),
             "baseline": setup.baseline,
             "over_candidates": [
-                _told(one, one.row.system, timed.seconds, over[base].seconds) for one, timed in over.items()
+                _told((one.row.system, one.row.seed), timed.seconds, over[base].seconds) for one, timed in over.items()
             ],
-            "over_pool": [
-                _told(one, one.first[0], timed.seconds, alone[base.first]) for one, timed in over_pool.items()
-            ],
+            "over_pool": [_told(one.first, timed.seconds, alone[base.first]) for one, timed in over_pool.items()],
             "over_corpus": [
                 times
                 for one in dense
@@ -116,7 +110,7 @@ def time_rows(plan: TaskPlan, runner: Runner, *, candidates: int, sample: int, c
     )
 
 
-def _ready(row: Row, runner: Runner, resources: Resources) -> Ready:
+def _ready(row: Row, plan: TaskPlan, runner: Runner, resources: Resources) -> Ready:
     """The row's chain on what was trained for it, which is trained now where the store does not hold it."""
     assert row.retrieval is not None  # only references and rows made elsewhere have none
     inputs = {role: runner.make(need) for role, need in row.retrieval.run.needs.items()}
@@ -135,7 +129,8 @@ def _ready(row: Row, runner: Runner, resources: Resources) -> Ready:
         "seconds": sum(known) if len(known) == len(spent) else None,
         "tokens": sum(cost.prompt_tokens + cost.completion_tokens for cost in costs),
     }
-    return Ready(row, row.retrieval.chain(inputs, resources), once)
+    first = System.of(read_system(row.system).steps[:1])
+    return Ready(row, row.retrieval.chain(inputs, resources), (first.name, plan.seed_of(first, row.seed)), once)
 
 
 def _holds_more(whole: RetrievalView, shared: Mapping[str, Sequence[str]]) -> bool:
@@ -170,11 +165,12 @@ def _stages(seconds: Seconds) -> dict[str, Times]:
     return {stage: _times(own) for stage, own in told.items()}
 
 
-def _told(one: Ready, name: str, seconds: Seconds, baseline: Seconds) -> SystemTimes:
+def _told(one: tuple[str, int], seconds: Seconds, baseline: Seconds) -> SystemTimes:
     stages, own = _stages(seconds), _times(_summed(baseline))
+    name, seed = one
     return SystemTimes(
         system=name,
-        seed=one.row.seed,
+        seed=seed,
         stages=stages,
         ratio=stages[TOTAL].p50 / own.p50 if own.p50 else None,
         ratio_p95=stages[TOTAL].p95 / own.p95 if own.p95 else None,
@@ -185,13 +181,14 @@ def _over_corpus(one: Ready, encoding: Sequence[float], rows: int, depth: int) -
     """A first stage's queries, as they were encoded, over vectors of its width that nobody encoded."""
     first = one.chain.first
     assert isinstance(first, Dense)
+    name, seed = one.first
     rng, dimension = np.random.default_rng(SCALE_SEED), first.encoder.dimension
     queries = unit_vectors(len(encoding), dimension, rng)
     for times in time_search(unit_vectors(rows, dimension, rng), queries, min(depth, rows)):
         stages = _stages({"encode": encoding, "search": times.seconds})
         yield CorpusTimes(
-            system=one.first[0],
-            seed=one.row.seed,
+            system=name,
+            seed=seed,
             rows=rows,
             dimension=dimension,
             index=times.kind,
@@ -212,8 +209,8 @@ def _paid(over: Mapping[Ready, Timed], queries: int) -> Iterator[BreakEven]:
         }
         for one, timed in over.items()
     }
-    learnt = [one for one in over if one.row.train and not one.chain.rerankers]
-    rerankers = [one for one in over if one.chain.rerankers and not one.row.train]
+    learnt = [one for one in over if one.row.train and not _reranks(one.chain)]
+    rerankers = [one for one in over if _reranks(one.chain) and not one.row.train]
     units: tuple[Unit, ...] = ("seconds", "tokens")
     for one in learnt:
         for other in rerankers:
@@ -229,6 +226,12 @@ def _paid(over: Mapping[Ready, Timed], queries: int) -> Iterator[BreakEven]:
                     other=its,
                     queries=None if once is None else break_even(once, own, its),
                 )
+
+
+def _reranks(chain: Chain) -> bool:
+    """Whether it, or a member of its fusion, reranks."""
+    members = chain.first.members if isinstance(chain.first, Fusion) else ()
+    return bool(chain.rerankers) or any(map(_reranks, members))
 
 
 def _threads() -> int:
