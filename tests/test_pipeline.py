@@ -17,7 +17,7 @@ from uae_bench.encoder import BiEncoder
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.metrics import Judged, Measure
 from uae_bench.records import Ranking, RetrievalView, Run, Value
-from uae_bench.retrieval.chain import Chain, build_chain, parse_system
+from uae_bench.retrieval.chain import Chain, Fusion, build_chain, fusion_rule, parse_system
 from uae_bench.retrieval.component import Reranked, Reranker, Resources
 from uae_bench.task.task import Task
 
@@ -144,6 +144,36 @@ def test_passages_of_a_bi_encoder_that_reranks_are_encoded_before_the_clock_star
     (timed,) = pipeline.time_queries([pipeline.index(chain(f"bm25>dense:{encoder()}"), view)], depth=3)
     assert len(timed.seconds["rerank 1"]) == 10
     assert len(encoded) == 1  # never retrieved with before
+
+
+@dataclass
+class Asking(Reranker):
+    """A reranker that turns the order round, as one that asks a model may: warm-ups leave it out."""
+
+    name: str = "asking"
+
+    def forgetful(self) -> Asking:
+        return Asking()
+
+    def rerank(self, view: RetrievalView, run: Run, *, depth: int) -> Reranked:
+        turned = {
+            query.id: Ranking(run.rankings[query.id].passages[::-1], run.rankings[query.id].scores)
+            for query in view.queries
+        }
+        return Reranked(Run(self.name, depth, turned))
+
+
+def test_what_a_fusion_may_keep_once_its_members_have_asked_is_read_before_the_clock_starts(task: Task) -> None:
+    view = task.view(task.asked("test"), pipeline.pool(task, "test", "corpus"))
+    lazy = Lazy()
+    asking = Chain("bm25>asking", chain("bm25").first, (Asking(),))
+    parsed = parse_system("rrf(bm25,random)")
+    fusion = Fusion((asking, chain("random")), fusion_rule(parsed.steps[0], {}))
+    fused = Chain("rrf(bm25>asking,random)>lazy", fusion, (lazy,))
+    pipeline.time_queries([pipeline.index(fused, view)], depth=3)
+    # of 3 that bm25 finds, the fusion keeps the first before the order is turned round, the last afterwards
+    assert lazy.unread == [True] + [False] * (len(view.queries) + 1)  # all at once, the first again, each alone
+    assert {len(alone.passages) for alone in lazy.views[1:]} == {3}
 
 
 EMPTY = Run("bm25", 1, {})

@@ -78,7 +78,10 @@ class _Clocked:
         return watch.seconds, tuple(watch.asked)
 
     def _answer(self, system: Indexed, queries: Sequence[Query], depth: int, *, asking: bool) -> tuple[Run, _Watch]:
-        """A run over the queries and what it took; without the rerankers that ask a model if not `asking`."""
+        """A run over the queries and what it took.
+
+        If not `asking`, rerankers that ask a model are left out, and a run holds whatever passages they may leave.
+        """
         chain, searcher, watch = system.chain, system.searcher, _Watch()
         if searcher is None:
             run = self._fused(system, queries, depth, watch, asking=asking)
@@ -95,11 +98,11 @@ class _Clocked:
                 continue
             alone = self._found_by(run, queries)
             started = time.perf_counter()
-            reranked = clocked.rerank(alone, run, depth=depth)
+            reranked = clocked.rerank(alone, run, depth=run.depth)
             watch.add(f"rerank {place}", started)
             run = reranked.run
             watch.asked += reranked.asked
-        return Run(chain.name, depth, run.rankings), watch
+        return Run(chain.name, run.depth, run.rankings), watch
 
     def _fused(self, system: Indexed, queries: Sequence[Query], depth: int, watch: _Watch, *, asking: bool) -> Run:
         from uae_bench.retrieval.chain import Fusion
@@ -110,6 +113,8 @@ class _Clocked:
             found, took = self._answer(member, queries, rule.member_depth(depth), asking=asking)
             runs.append(found)
             watch.take(member.chain.name, took)
+        if not asking and any(map(_asks, system.members)):
+            depth = sum(run.depth for run in runs)  # their order decides which passages are kept: all may be
         started = time.perf_counter()
         fused = rule.fuse(system.chain.name, runs, depth)
         watch.add("search", started)
@@ -147,6 +152,13 @@ def time_queries(
         )
         for own in rows
     ]
+
+
+def _asks(system: Indexed) -> bool:
+    """Whether one of its rerankers asks a model, or one of its members'."""
+    return any(reranker.forgetful() is not reranker for reranker in system.chain.rerankers) or any(
+        map(_asks, system.members)
+    )
 
 
 def _clocked(system: Indexed, depth: int) -> _Clocked:
