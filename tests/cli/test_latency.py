@@ -71,6 +71,19 @@ def test_an_option_that_changes_no_time_is_refused(card: Path, tmp_path: Path, o
     outcome.refused(2, f"{option} changes nothing here")
 
 
+def test_an_experiment_that_is_judged_is_timed_from_the_same_file(card: Path, tmp_path: Path) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(
+        f'tasks = ["{card}"]\nretrievers = ["bm25"]\nmeasures = ["nDCG@10", "Lift"]\nheld_out = ["lab:neox"]\n'
+        'context_size = 2\n[settings.family]\n"lab:neox" = "gpt-neox"\n[settings.bm25]\nk1 = 0.9\n'
+    )
+    command = ("latency", "--config", path, "--queries", 2, *where(tmp_path))
+    outcome = call(*command)
+    assert outcome.code == 0, outcome.err
+    call(*command, "--context-size", 2).refused(2, "--context-size changes nothing here")
+    call(*command, "--set", "family.lab:neox=gpt-neox").refused(2, "no row uses family")
+
+
 def test_a_setting_that_no_timed_row_reads_is_refused(card: Path, tmp_path: Path) -> None:
     outcome = call("latency", "-t", card, "-r", "bm25", *options({"uae.epochs": 2}), *where(tmp_path))
     outcome.refused(2, "no row uses uae")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,7 +33,7 @@ uae-bench latency -t lab -r uae -r bm25 -r 'bm25>cross-encoder:FOLDER' --pool co
 uae-bench latency -t qasper -r uae -r dense --corpus 1000000 --queries 200
 """
 UNASKED = ("measures", "held_out", "context_size")
-"""Fields of an experiment that no time depends on."""
+"""Fields of an experiment that no time depends on: of a file that `run` reads too they are passed over."""
 UNJUDGED = "Success@1"  # what is timed is not measured otherwise: this asks for no language model
 NONE = "–"
 
@@ -59,7 +60,9 @@ def latency(
     from uae_bench.store import write_atomically
     from uae_bench.task.card import safe_name
 
-    found = prepared(given, fields=_timed_fields).time(candidates=candidates, sample=queries, corpus=corpus)
+    found = prepared(given, fields=partial(_timed_fields, given)).time(
+        candidates=candidates, sample=queries, corpus=corpus
+    )
     for record in found:
         path = given["out"] / safe_name(record.task) / f"latency-{record.split}-{record.pool}.json"
         write_atomically(path, to_json(record))
@@ -70,18 +73,25 @@ def latency(
         sys.stdout.write(json.dumps([record.model_dump(mode="json") for record in found], indent=1) + "\n")
 
 
-def _timed_fields(asked: dict[str, Any]) -> dict[str, Any]:
+def _timed_fields(given: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """The experiment whose rows are timed: the first system named is the baseline unless another is; nothing is judged.
 
     Raises:
-        UsageError: something was asked for that no time depends on.
+        UsageError: an option is given that no time depends on.
     """
     for field in UNASKED:
-        if field in asked:
+        if given[field]:
             raise UsageError(
                 f"{OPTIONS[field][0]} changes nothing here: times are all that is taken", hint="leave it out"
             )
-    return {"baseline": asked["retrievers"][0], **asked, "measures": (UNJUDGED,)}
+    kept = {field: value for field, value in asked.items() if field not in UNASKED}
+    typed = tuple(given["settings"] or ())
+    settings = {
+        key: value
+        for key, value in asked.get("settings", {}).items()
+        if not key.startswith("family.") or any(word.startswith(f"{key}=") for word in typed)  # who judges has one
+    }
+    return {"baseline": asked["retrievers"][0], **kept, "settings": settings, "measures": (UNJUDGED,)}
 
 
 def print_latency(console: Console, record: LatencyRecord) -> None:
