@@ -85,7 +85,7 @@ def _asked_table(rows: Sequence[Row]) -> list[str]:
         [_label(row, entry), *_asked(entry, cost)]
         for row in rows
         for entry in row.entries
-        if (cost := entry.record.costs.get("run")) is not None
+        if (cost := entry.record.costs.get("run") or entry.record.costs.get("first")) is not None
     ]
     if not body:
         return []
