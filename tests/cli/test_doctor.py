@@ -12,6 +12,7 @@ from tests.cli.parts import HEAVY, call, fresh
 from tests.doctor.broken import FAULTS
 from tests.experiment import parts
 from uae_bench.doctor import language_model
+from uae_bench.errors import CheckFailed
 from uae_bench.experiment.environment import Environment, environment
 from uae_bench.lm import LMS
 
@@ -67,6 +68,39 @@ def test_no_model_that_fails_labels(faulty: None, tmp_path: Path) -> None:
     assert not list((tmp_path / "store" / "artifacts").glob("utility/*/utilities.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("row", "left"),
+    [
+        ("bm25>pointwise", "retrieve/*/asked.jsonl"),
+        ("bm25>upr", "retrieve/*/asked.jsonl"),
+        ("seper", "seper/*/samples.parquet"),
+    ],
+)
+def test_no_model_that_fails_ranks_by_its_likelihoods(faulty: None, tmp_path: Path, row: str, left: str) -> None:
+    card, spec = parts.write_task(tmp_path, models=True), f"mylab/ordered:{parts.language_model()}"
+    command = ("run", "-q", "-t", card, "-r", row, "--measure", "Success@1", "--held-out", "none", "--device", "cpu")
+    settings = parts.options({"seper.entailment": "lexical"} if row == "seper" else {})
+    outcome = call(*command, "--generator", spec, *settings, "--out", tmp_path / "runs", "--store", tmp_path / "store")
+    outcome.refused(3, "fails chain rule, order, batch", f"uae-bench doctor --lm {spec}")
+    assert not list((tmp_path / "store" / "artifacts").glob(left))
+
+
+def test_no_model_that_fails_contrasts(faulty: None, tmp_path: Path) -> None:
+    card, spec = parts.write_task(tmp_path, models=True), f"mylab/ordered:{parts.language_model()}"
+    settings = {"gainrag.selector": str(parts.encoder())}
+    ready = parts.prepare(card, tmp_path / "store", ("bm25>gainrag",), scorer=spec, held_out=(), settings=settings)
+    trained = next(row.train["gainrag"] for row in ready.plans[0].rows if row.train)
+    with pytest.raises(CheckFailed, match="fails chain rule, order, batch"):
+        trained.needs["contrasts"].produce(tmp_path, {})
+
+
+def test_a_model_that_only_writes_need_not_tell_sound_likelihoods(faulty: None, tmp_path: Path) -> None:
+    card, spec = parts.write_task(tmp_path, models=True), f"mylab/ordered:{parts.language_model()}"
+    command = ("run", "-q", "-t", card, "-r", "bm25>rankgpt", "--measure", "Success@1", "--device", "cpu")
+    outcome = call(*command, "--generator", spec, "--out", tmp_path / "runs", "--store", tmp_path / "store")
+    assert outcome.code == 0, outcome.err
+
+
 def test_a_model_is_probed_once_and_a_run_of_hits_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     before = language_model.probe_scoring
@@ -88,6 +122,26 @@ def test_a_model_is_probed_once_and_a_run_of_hits_asks_nothing(tmp_path: Path, m
 
 def test_what_changes_nothing_is_refused(tmp_path: Path) -> None:
     call("doctor", "--set", "uae.tau=1", "--store", tmp_path).refused(2, "changes nothing here", "lm.dtype")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--set", "lm.dtype=bfloat16"),
+        ("--set", "lm.window=4096"),
+        ("--lm-cache-gib", "1"),
+        ("--lm-timeout", "9"),
+        ("--price", "0.1,0.2"),
+        ("--max-cost", "1", "--price", "0.1,0.2"),
+    ],
+)
+def test_what_no_language_model_reads_is_refused(tmp_path: Path, given: tuple[str, ...]) -> None:
+    call("doctor", *given, "--store", tmp_path).refused(2, "changes nothing here", given[0])
+
+
+def test_a_model_in_this_process_reads_nothing_that_servers_read(tmp_path: Path) -> None:
+    command = ("doctor", "--lm", "lab:lfm2", "--store", tmp_path)
+    call(*command, "--lm-timeout", "9").refused(2, "--lm-timeout 9.0 changes nothing here", "openai:")
 
 
 def test_help_imports_nothing_heavy() -> None:

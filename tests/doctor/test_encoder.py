@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,6 +26,27 @@ def test_a_sound_encoder_passes_and_its_facts_are_told(spec: str) -> None:
     told = {one.measured: one.value for one in findings if one.verdict == "told"}
     assert told["numbers of a vector"] == encoder.dimension
     assert told["tokens read of a text"] == encoder.max_length
+
+
+class Endless(BiEncoder):
+    """Says that it reads more than a probe can afford to exceed."""
+
+    max_length = 32_768
+    lengths: ClassVar[list[int]] = []
+
+    def _encode(self, texts: Any, *given: Any) -> Any:
+        self.lengths.extend(map(len, texts))
+        return super()._encode(texts, *given)
+
+
+def test_a_text_too_long_to_overrun_is_told_as_not_measured() -> None:
+    encoder = Endless.load("lab:encoder")
+    findings = probe_encoder(encoder)
+    assert failed(findings) == set()
+    assert 0 < max(Endless.lengths) < 1000
+    (untold,) = [one for one in findings if math.isnan(one.value)]
+    assert (untold.probe, untold.verdict) == ("truncation", "told")
+    assert "not measured" in untold.note
 
 
 class Crowded(BiEncoder):

@@ -633,6 +633,23 @@ def test_a_family_that_nobody_knows_is_said_and_the_user_may_tell_it(tmp_path: P
         parts.prepare(card, tmp_path / "store", held_out=(nameless,), settings=unknown)
 
 
+@pytest.mark.parametrize(
+    ("told", "meant"), [("lama", "llama"), ("Llama", "llama"), ("quen", "qwen"), ("lab-lfm", "lab-lfm2")]
+)
+def test_a_family_that_is_a_slip_of_another_is_refused(tmp_path: Path, told: str, meant: str) -> None:
+    scorer, nameless = kin(tmp_path, "Llama-3-8B"), kin(tmp_path, "checkpoint-300")
+    card = parts.write_task(tmp_path, models=True, scorer=scorer, generator=scorer, measures=["ExpUtil@1"])
+
+    def prepare(family: str) -> Experiment:
+        settings = {f"family.{nameless}": family}
+        return parts.prepare(card, tmp_path / "store", held_out=(nameless,), settings=settings)
+
+    with pytest.raises(UsageError, match=f"={told} is no family that is known") as caught:
+        prepare(told)
+    assert f"did you mean {meant}" in (caught.value.hint or "")
+    assert "by the user's word" in prepare("our-own-line").plans[0].remarks[0]  # nothing is called like it
+
+
 def test_seeds_come_from_seeds_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"random\.seed would give every seed the same row"):
         card = parts.write_task(tmp_path)

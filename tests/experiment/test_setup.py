@@ -256,13 +256,15 @@ def test_how_a_model_is_run_is_refused_where_no_model_of_the_run_reads_it(
     card = {**LMS, "measures": JUDGED}
     resources = LmResources(device="cuda", **given)
     with pytest.raises(UsageError, match=f"{option} changes nothing here"):
-        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card)])
+        refuse_unread(resources, setup_of(tmp_path, "bm25", card=card).models)
     other = ENGINE if reader == SERVER else SERVER
     with pytest.raises(UsageError, match=f"{option} changes nothing here"):
-        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, generator=other)])
+        refuse_unread(resources, setup_of(tmp_path, "bm25", card=card, generator=other).models)
     for role in ("scorer", "generator"):
-        refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, **dict[str, Any]({role: reader}))])
-    refuse_unread(resources, [setup_of(tmp_path, "bm25", card=card, held_out=(reader,))])
-    refuse_unread(resources, [setup_of(tmp_path, f"bm25>rankgpt:{reader}", card={**card, "measures": ["Success@1"]})])
+        refuse_unread(resources, setup_of(tmp_path, "bm25", card=card, **dict[str, Any]({role: reader})).models)
+    refuse_unread(resources, setup_of(tmp_path, "bm25", card=card, held_out=(reader,)).models)
+    refuse_unread(
+        resources, setup_of(tmp_path, f"bm25>rankgpt:{reader}", card={**card, "measures": ["Success@1"]}).models
+    )
     with pytest.raises(UsageError, match="changes nothing here"):  # it judges nothing
-        refuse_unread(resources, [setup_of(tmp_path, "bm25", card={**card, "measures": ["Success@1"]})])
+        refuse_unread(resources, setup_of(tmp_path, "bm25", card={**card, "measures": ["Success@1"]}).models)

@@ -53,8 +53,10 @@ def doctor(
     truncation are looked at. `run` makes the cheap ones of these probes itself, once, before it labels.
     """
     from uae_bench.experiment.environment import environment
+    from uae_bench.experiment.setup import refuse_unread
 
-    precision = _precision(settings or ())
+    precision = _precision(settings or (), models or ())
+    refuse_unread(lm_resources(given), models or ())
     around = environment(given["store"])
     told: dict[str, Any] = {"environment": asdict(around), "models": [], "encoders": []}
     shown = not given["as_json"]
@@ -76,7 +78,7 @@ def doctor(
         raise CheckFailed("; ".join(dict.fromkeys(failed)), hint="the table says what was measured, and what is sound")
 
 
-def _precision(settings: Sequence[str]) -> Precision:
+def _precision(settings: Sequence[str], models: Sequence[str]) -> Precision:
     from uae_bench.experiment.models import Precision
     from uae_bench.experiment.request import parse_setting
     from uae_bench.experiment.setup import by_component
@@ -88,6 +90,9 @@ def _precision(settings: Sequence[str]) -> Precision:
         raise UsageError(
             f"--set {other}.{next(iter(found[other]))} changes nothing here", hint="lm.dtype and lm.window"
         )
+    if found and not models:
+        what = f"--set lm.{next(iter(found['lm']))} changes nothing here: no language model is probed"
+        raise UsageError(what, hint="name one: --lm lab:lfm2")
     return checked(Precision, "lm", found.get("lm", {}))
 
 

@@ -116,7 +116,7 @@ class Experiment:
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))
-        refuse_unread(lm_resources, [plan.setup for plan in plans])
+        refuse_unread(lm_resources, {spec for plan in plans for spec in plan.setup.models})
         for plan in plans:
             _require_rows(plan, asked, names)
         return cls(asked, tuple(plans), Runner(place, progress, device), models)

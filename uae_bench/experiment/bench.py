@@ -78,22 +78,31 @@ class Bench:
         return self.models.identity(spec)
 
     def scorer(self, spec: LmSpec) -> LanguageModel:
-        """A language model that labels, known to be sound: it is probed once, which the store remembers.
+        """A language model whose likelihoods are read, known to be sound.
 
         Raises:
-            CheckFailed: a probe failed; nothing is labelled with such a model.
+            CheckFailed: a probe failed; no likelihood is read of such a model.
+        """
+        self.require_sound(spec)
+        return self.models.get(spec)
+
+    def require_sound(self, spec: LmSpec) -> None:
+        """Nothing where a language model's likelihoods can be trusted: it is probed once, which the store remembers.
+
+        Raises:
+            CheckFailed: a probe failed.
         """
         from uae_bench.doctor.language_model import VERSION, noise, probe_scoring
 
-        model, identity = self.models.get(spec), self.identity(spec)
+        identity = self.identity(spec)
         host = self.models.runs_on() if "weights" in identity else {}
         digest = digest_of({"ask": "probes", "version": VERSION, "model": dict(identity), "host": dict(host)})
         if self.calls.get(digest) is None:
             with working(self.resources.progress, f"probe {spec.text}"):
-                findings = probe_scoring(model, noise(identity))
-            require_passed(findings, spec.text, f"it cannot label; uae-bench doctor --lm {spec.text} shows every probe")
+                findings = probe_scoring(self.models.get(spec), noise(identity))
+            hint = f"its likelihoods cannot be trusted; uae-bench doctor --lm {spec.text} shows every probe"
+            require_passed(findings, spec.text, hint)
             self.calls.put(digest, digest_of(dict(identity)), [dict(finding.to_json()) for finding in findings])
-        return model
 
     @cached_property
     def passage_length(self) -> float:

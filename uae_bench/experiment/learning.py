@@ -185,7 +185,7 @@ def contrast_step(bench: Bench, spec: LmSpec, alpha: float, sources: Mapping[str
 
     def produce(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
         made = pipeline.contrast(
-            cast("ContrastiveScorer", bench.models.get(spec)),
+            cast("ContrastiveScorer", bench.scorer(spec)),
             bench.task,
             _candidates(bench, [inputs[role] for role in sources]),
             alpha,

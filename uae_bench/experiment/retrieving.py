@@ -107,6 +107,7 @@ def retrieval_steps(
     """
     facts = dict(bench.facts)
     options: dict[str, Json] = {}
+    scorers: list[LmSpec] = []
     for place, step in enumerate(system.steps):
         component = RETRIEVERS[PRODUCTS[step.name] if step.name in trained else step.name]
         config = configs[step.name]
@@ -119,6 +120,7 @@ def retrieval_steps(
             spec = parse_lm(step.argument)
             _require_able(spec, step, asks(step))
             facts[f"{place} asked"] = digest_of(dict(bench.identity(spec)))
+            scorers += [spec] if "scores" in asks(step) else []
     work = " ".join(fact for role, fact in facts.items() if role.endswith(" asked"))
 
     needs = {"pools": pools, **{f"trained {name}": step for name, step in trained.items()}}
@@ -136,6 +138,8 @@ def retrieval_steps(
         return bench.indexed.get(digest_of([told, facts, {role: one.digest for role, one in inputs.items()}]), make)
 
     def find(folder: Path, inputs: Mapping[str, Artifact]) -> Mapping[str, Json]:
+        for spec in scorers:
+            bench.require_sound(spec)
         fused = [_retrieved(inputs[f"member {place}"]) for place in range(len(members))]
         if members:  # each member's run is an artifact, its own row's where it has one
             view = bench.view(read_pools(inputs["pools"]))

@@ -43,7 +43,7 @@ def seper_step(bench: Bench, spec: LmSpec, options: SeperOptions, source: Step, 
             candidates = {query.id: sorted(rankings[query.id].passages[:depth]) for query in bench.queries}
         judge = judge_of(options.entailment, usable_device(bench.resources.device), bench.models.close)
         evidence = pipeline.sample(
-            bench.models.get(spec),
+            bench.scorer(spec),
             judge,
             bench.task,
             candidates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
@@ -9,7 +10,8 @@ from uae_bench.errors import NotPossible, UsageError
 from uae_bench.experiment.judging import JUDGED_NEEDS
 from uae_bench.experiment.learning import LABELLED_DEPTH
 from uae_bench.experiment.request import Request, Setting
-from uae_bench.lm.families import UNKNOWN
+from uae_bench.lab.families import LAB_FAMILIES
+from uae_bench.lm.families import LAB, UNKNOWN, families
 from uae_bench.lm.resources import USUAL, LmResources
 from uae_bench.lm.spec import parse_lm
 from uae_bench.metrics.measure import Measure
@@ -25,7 +27,8 @@ Settings = Mapping[str, Mapping[str, Setting]]
 WRITTEN = JUDGED_NEEDS - {"utilities"}
 """What a measure may need that only a generator can give."""
 
-
+TYPO = 0.75
+"""From this share of like letters on, as `difflib` counts it, a name is taken for a slip of another."""
 TRAINED = "add a system that learns: --retriever uae"
 
 
@@ -380,7 +383,19 @@ def _families(said: Mapping[str, Setting], typed: Container[str], named: Collect
             )
         if not str(family).strip() or family == UNKNOWN:
             raise UsageError(f"--set family.{spec}={family} names no family", hint="uae-bench list families")
+        _require_no_typo(spec, str(family))
     return {spec: str(family) for spec, family in said.items() if spec in named}
+
+
+def _require_no_typo(spec: str, family: str) -> None:
+    """Nothing where a family is known, or named unlike any that is: by a typo a model's kin would be held out."""
+    known = [*families(), *(LAB + name for name in LAB_FAMILIES)]
+    near = difflib.get_close_matches(family.lower(), known, cutoff=TYPO)
+    if family not in known and near:
+        raise UsageError(
+            f"--set family.{spec}={family} is no family that is known, and much like one that is",
+            hint=f"did you mean {' or '.join(near)}? A family of its own needs a name less like them",
+        )
 
 
 def settable(systems: Iterable[System], pools: Container[str], learns: bool, tasks: Iterable[str]) -> set[str]:
@@ -404,15 +419,15 @@ def _refuse_unused(settings: Settings, used: set[str]) -> None:
             )
 
 
-def refuse_unread(resources: LmResources, setups: Iterable[Setup]) -> None:
-    """Nothing where some language model reads every resource that is not the usual one.
+def refuse_unread(resources: LmResources, models: Iterable[str]) -> None:
+    """Nothing where some of the language models reads every resource that is not the usual one.
 
     Raises:
-        UsageError: a resource that no language model of the run reads.
+        UsageError: a resource that none of them reads.
     """
-    read = {name for setup in setups for spec in setup.models for name in parse_lm(spec).reads}
+    read = {name for spec in models for name in parse_lm(spec).reads}
     for option in fields(resources):
         value = getattr(resources, option.name)
         if option.compare and option.name not in {"device", *read} and value != getattr(USUAL, option.name):
-            what = f"{option.metadata['option']} {value} changes nothing here: no language model of this run reads it"
+            what = f"{option.metadata['option']} {value} changes nothing here: no language model that is named reads it"
             raise UsageError(what, hint=f"leave it out; {option.metadata['whose']} read it")

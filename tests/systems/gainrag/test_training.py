@@ -107,6 +107,15 @@ def test_the_product_is_an_ordinary_cross_encoder_without_pickle(product: tuple[
     assert "<svg" in (folder / "curves.svg").read_text()
 
 
+def test_the_product_reads_as_many_tokens_as_it_learnt_to(product: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = product
+    reranker: Any = CROSS_ENCODER.build(str(folder), CrossEncoderSettings(), Resources())
+    query, words = "who knows about river", "old " * 24
+    first, other = reranker.model.predict([(query, words + "fact"), (query, words + "nothing")])
+    assert reranker.model.max_seq_length == 24
+    assert first == other
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     for folder, seed in (("first", 3), ("again", 3), ("other", 4)):
         trained(tmp_path / folder, seed=seed, epochs=1, min_gain=0)

@@ -122,6 +122,19 @@ def test_the_product_is_an_ordinary_directory_without_pickle(tmp_path: Path) -> 
     assert "<svg" in (tmp_path / "out" / "curves.svg").read_text()
 
 
+@pytest.mark.parametrize("mode", ["adapter", "lora", "full"])
+def test_the_product_reads_as_many_tokens_as_it_learnt_to(mode: str, tmp_path: Path) -> None:
+    trained("uae-direct", tmp_path / "out", mode=mode, epochs=1)
+    start, product = BiEncoder.load(str(toy_encoder())), BiEncoder.load(str(tmp_path / "out"))
+    learnt = start.max_length if mode == "adapter" else 16  # the map learns from the encoder's own vectors
+    assert product.max_length == learnt
+    within, beyond = ("old " * count for count in (10, 16))
+    one, other = product.encode_passages([beyond + "fact", beyond + "nothing"])
+    assert np.array_equal(one, other) == (mode != "adapter")
+    one, other = product.encode_passages([within + "fact", within + "nothing"])
+    assert not np.array_equal(one, other)
+
+
 @pytest.mark.parametrize("mode", ["adapter", "full"])
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(mode: str, tmp_path: Path) -> None:
     for folder, seed in (("first", 3), ("again", 3), ("other", 4)):

@@ -44,7 +44,7 @@ def _remarks(folder: Path) -> tuple[str, ...]:
 
 GAINRAG = Trainer(
     name="gainrag",
-    version=1,
+    version=2,
     config=GainragOptions,
     defaults=Path(__file__).with_name("config.toml"),
     needs="utilities",

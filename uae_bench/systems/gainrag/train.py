@@ -55,6 +55,8 @@ def train(data: TrainingSet, options: GainragOptions, seed: int, out: Path, reso
             )
     with quiet(), deterministic(seed):
         selector = open_selector(options, resources.device)
+        # The product reads what it learnt to read.
+        selector.max_seq_length = min(options.max_length, selector.max_seq_length or options.max_length)
         pairs = tokenised_pairs(selector, _texts(data, [*splits["train"], *splits["dev"]]), options.max_length)
         measures = DevMeasures(pairs, splits["dev"], data)
         history = train_selector(selector, pairs, splits, measures, options, seed, resources.progress)

@@ -50,7 +50,7 @@ def _trainer(name: str, config: type[StudentOptions]) -> Trainer:
 
     defaults = Path(__file__).with_name("config.toml")
     offline = {"reward_model": "lab:lfm2"} if issubclass(config, RewardOptions) else {}
-    return Trainer(name, 2, config, defaults, "utilities", identity, train, reads, remarks, offline=offline)
+    return Trainer(name, 3, config, defaults, "utilities", identity, train, reads, remarks, offline=offline)
 
 
 UAE = _trainer("uae", UaeOptions)

@@ -225,6 +225,8 @@ def learn(
         return History()
     inputs = embeddings
     if options.mode != "adapter":
+        # The product reads what it learnt to read.
+        encoder.model.max_seq_length = min(options.max_length, encoder.max_length or options.max_length)
         inputs = token_inputs(encoder, corpus.queries, corpus.passages, options.max_length)
     return train_student(
         trained, inputs, lesson, DevMeasures(inputs, corpus.dev, utilities), options, seed, resources.progress
