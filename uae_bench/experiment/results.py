@@ -185,7 +185,8 @@ def _copy(role: str, artifact: Artifact, folder: Path) -> None:
     elif stage == "generate":
         shutil.copyfile(artifact.folder / GENERATIONS, folder / f"{safe_name(role.replace(' ', '.'))}.jsonl")
     elif stage in ("retrieve", "evaluate"):
-        names = (RUN, ASKED) if stage == "retrieve" else (VALUES,)
+        ranked = (ASKED,) if role == "first" else (RUN, ASKED)  # the run that is kept is the row's own
+        names = ranked if stage == "retrieve" else (VALUES,)
         for name in names:
             if (artifact.folder / name).is_file():
                 shutil.copyfile(artifact.folder / name, folder / name)
