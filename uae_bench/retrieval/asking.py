@@ -148,6 +148,24 @@ class AskingReranker(Reranker):
         identity = self._resources.models.identity(self._spec)
         return Remembered(identity, self._calls, self.version, self._resources.progress, self.name)
 
+    def fitted(
+        self,
+        build: Callable[[Sequence[str]], str],
+        texts: Sequence[str],
+        sampling: Sampling,
+        tally: Tally,
+        hint: str,
+    ) -> str:
+        """What `build` makes of the texts, cut evenly so that there is room to write; what was cut is counted.
+
+        Raises:
+            NotPossible: too little of each text would be left; `hint` says what to do.
+        """
+        model = self.model
+        made = fit_evenly(build, texts, "", model.window - sampling.max_tokens, model.tokenizer, hint)
+        tally.cut_tokens += made.cut_tokens
+        return made.prompt
+
     def carry_out(
         self, procedures: Mapping[str, Procedure], sampling: Sampling, tallies: Mapping[str, Tally]
     ) -> dict[str, list[float]]:

@@ -23,7 +23,6 @@ from uae_bench.retrieval.asking import (
     WritingSettings,
     asking_component,
     completed,
-    fit_evenly,
 )
 
 Outcome = Literal["ok", "missing", "repetition", "wrong format", "nothing"]
@@ -147,16 +146,14 @@ class RankGpt(AskingReranker):
         order = list(range(len(texts)))
         for start in window_starts(len(texts), self.settings.window, self.settings.step):
             shown = order[start : start + self.settings.window]
-            fitted = fit_evenly(
+            half = max(2, len(shown) // 2)
+            written = yield self.fitted(
                 lambda kept: self.template.ordering(query.text, kept),
                 [texts[place] for place in shown],
-                "",
-                self.model.window - sampling.max_tokens,
-                self.model.tokenizer,
-                f"show fewer at a time (--set {self.name}.window={max(2, len(shown) // 2)}, with a step no longer)",
+                sampling,
+                tally,
+                f"show fewer at a time (--set {self.name}.window={half}, with a step no longer)",
             )
-            tally.cut_tokens += fitted.cut_tokens
-            written = yield fitted.prompt
             read = read_permutation(written.text, len(shown), reasoning=self.reasons)
             tally.outcomes[read.outcome] += 1
             tally.repairs.update({"numbers dropped": read.dropped, "passages appended": read.appended})

@@ -125,16 +125,11 @@ class UtilitySelector(Pointwise):
         return super().scored(queries, lists, tallies)
 
     def _answering(self, query: Query, texts: Sequence[str], sampling: Sampling, tally: Tally) -> str:
-        model, template = self.model, self._spec.prompt
-
         def build(kept: Sequence[str]) -> str:
-            return template.answering(query.text, [_passage(text) for text in kept])
+            return self._spec.prompt.answering(query.text, [_passage(text) for text in kept])
 
-        limit = model.window - sampling.max_tokens
         fewer = f"answer from fewer passages (--set {self.name}.context=1)"
-        fitted = fit_evenly(build, texts[: self.settings.context], "", limit, model.tokenizer, fewer)
-        tally.cut_tokens += fitted.cut_tokens
-        return fitted.prompt
+        return self.fitted(build, texts[: self.settings.context], sampling, tally, fewer)
 
 
 def _passage(text: str) -> Passage:

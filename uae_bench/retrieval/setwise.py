@@ -17,7 +17,6 @@ from uae_bench.retrieval.asking import (
     WritingSettings,
     asking_component,
     completed,
-    fit_evenly,
 )
 from uae_bench.retrieval.listwise import answer_of, numbers_in
 
@@ -82,16 +81,13 @@ class Setwise(AskingReranker):
                 group = next(sort) if best is None else sort.send(best)
             except StopIteration as done:
                 return completed(done.value, len(texts))
-            fitted = fit_evenly(
+            written = yield self.fitted(
                 lambda kept: self.template.choosing(query.text, kept),
                 [texts[place] for place in group],
-                "",
-                self.model.window - sampling.max_tokens,
-                self.model.tokenizer,
+                sampling,
+                tally,
                 f"compare fewer at once (--set {self.name}.children={max(1, self.settings.children // 2)})",
             )
-            tally.cut_tokens += fitted.cut_tokens
-            written = yield fitted.prompt
             best = read_choice(written.text, len(group), tally, reasoning=self.reasons)
 
 
