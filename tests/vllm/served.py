@@ -18,11 +18,12 @@ START_SECONDS = 600
 
 
 class Served:
-    """A server of one family. `log` is what it prints."""
+    """A server of one family. `log` is what it prints, `options` are vLLM's own."""
 
-    def __init__(self, family: str, log: Path) -> None:
+    def __init__(self, family: str, log: Path, *options: str) -> None:
         self.family = family
         self.log = log
+        self.options = options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -41,6 +42,7 @@ class Served:
             "--served-model-name", self.family, "--host", "127.0.0.1", "--port", str(self.port),
             "--dtype", "float32", "--load-format", "safetensors", "--enforce-eager",
             "--kv-cache-memory-bytes", str(2**29), "--compilation-config", '{"custom_ops": ["-rotary_embedding"]}',
+            *self.options,
         ]  # fmt: skip
         if self._process is None:
             fewer = {**os.environ, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}  # no process of its own for one worker

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.parts import contents
+from tests.vllm.desk import Desk
 from tests.vllm.served import Served
 from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.lm.base import LanguageModel
@@ -23,43 +20,6 @@ from uae_bench.lm.spec import parse_lm
 
 FAMILY = "lfm2"
 LABELLED = 24  # queries: several planned batches
-
-
-class Desk:
-    """A folder that the command line is run in."""
-
-    def __init__(self, folder: Path, server: Served) -> None:
-        self.folder = folder
-        self.server = server
-        folder.mkdir()
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        """`uae-bench run` on the lab, scored and answered by the server."""
-        command = [
-            sys.executable, "-m", "uae_bench", "run", "--retriever", "bm25", "--baseline", "bm25", "--task", "lab",
-            "--scorer", self.server.spec, "--generator", self.server.spec, "--held-out", "none",
-            "--measure", "Success@1", "--measure", "ExpUtil@1", "--measure", "TokenF1",
-            "--store", str(self.folder / "store"), "--out", str(self.folder / "runs"), "--quiet", *options,
-        ]  # fmt: skip
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def run(self, *options: str) -> tuple[int, str, str]:
-        """Exit code, and what it printed to both streams."""
-        running = self.start(*options)
-        printed, said = running.communicate(timeout=600)
-        return running.returncode, printed, said
-
-    def finished(self) -> int:
-        """Calls whose results are kept."""
-        path = self.folder / "store" / "calls.sqlite"
-        if not path.exists():
-            return 0
-        with closing(sqlite3.connect(path)) as connection:
-            rows = connection.execute("SELECT results FROM calls").fetchall()
-        return sum(len(json.loads(results)) for (results,) in rows)
-
-    def records(self) -> dict[str, bytes]:
-        return contents(self.folder / "runs", "record.json")
 
 
 def test_an_engine_without_memory_says_what_to_change_and_leaves_room_for_another(
