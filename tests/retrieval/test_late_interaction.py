@@ -128,6 +128,63 @@ def test_a_checkpoint_of_stanford_loads_with_its_markers_and_lengths(stanford: P
     assert np.array_equal(retriever.model[1].linear.weight.detach().numpy(), weights["linear.weight"])
 
 
+@pytest.fixture(scope="module")
+def pylate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as PyLate saves it: its own Dense, no module for masks and lengths, `[Q] ` and `[D] ` as tokens."""
+    folder = tmp_path_factory.mktemp("pylate")
+    save_tiny_bert(folder, "BertModel", ["[Q] ", "[D] ", "harbour", "the", "who", "."])
+    tokens = json.loads((folder / "tokenizer.json").read_text())
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False}
+    for mark in ("[Q] ", "[D] "):
+        tokens["added_tokens"].append({"id": tokens["model"]["vocab"][mark], "content": mark, **flags})
+    (folder / "tokenizer.json").write_text(json.dumps(tokens))
+    modules = {"": "sentence_transformers.models.Transformer", "1_Dense": "pylate.models.Dense.Dense"}
+    listing = [{"idx": at, "name": str(at), "path": path, "type": modules[path]} for at, path in enumerate(modules)]
+    (folder / "modules.json").write_text(json.dumps(listing))
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 31, "do_lower_case": false}')
+    own: dict[str, Any] = {
+        "model_type": "ColBERT", "prompts": {}, "default_prompt_name": None, "similarity_fn_name": "MaxSim",
+        "query_prefix": "[Q] ", "document_prefix": "[D] ", "query_length": 10, "document_length": 18,
+        "attend_to_expansion_tokens": False, "skiplist_words": ["."],
+    }  # fmt: skip
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(own))
+    (folder / "1_Dense").mkdir()
+    shape = {"in_features": 16, "out_features": 8, "bias": False}
+    (folder / "1_Dense" / "config.json").write_text(
+        json.dumps({**shape, "activation_function": "torch.nn.modules.linear.Identity"})
+    )
+    head = np.random.default_rng(0).normal(size=(8, 16)).astype(np.float32)
+    save_file({"linear.weight": head}, folder / "1_Dense" / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def test_a_checkpoint_of_pylate_gives_the_vectors_of_its_weights(pylate: Path) -> None:
+    import torch
+    from transformers import AutoTokenizer, BertModel
+
+    retriever = build("colbert", str(pylate))
+    assert {len(ranking.passages) for ranking in retriever.retrieve(view(), depth=5).rankings.values()} == {5}
+    assert (retriever.passage_prefix, retriever.max_length) == ("[D] ", 18)
+
+    bert, vocabulary = BertModel.from_pretrained(pylate), AutoTokenizer.from_pretrained(pylate).get_vocab()
+    head = load_file(pylate / "1_Dense" / "model.safetensors")["linear.weight"]
+
+    def expected(*pieces: str, attended: int) -> np.ndarray[Any, Any]:
+        ids = torch.tensor([[vocabulary[piece] for piece in pieces]])
+        mask = (torch.arange(len(pieces)) < attended).long()[None]
+        with torch.inference_mode():
+            states = bert(input_ids=ids, attention_mask=mask).last_hidden_state[0].numpy()
+        vectors = states @ head.T
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+    passage = expected("[CLS]", "[D] ", "the", "harbour", ".", "[SEP]", attended=6)
+    found = retriever.encode_passages(["the harbour."]).vectors
+    assert found == pytest.approx(np.delete(passage, 4, axis=0), abs=1e-5)  # of a sign in the skip list no vector
+    query = expected("[CLS]", "[Q] ", "who", "[SEP]", *["[MASK]"] * 6, attended=4)
+    (asked,) = retriever.encode_queries(["who"])
+    assert asked == pytest.approx(query, abs=1e-5)  # filled up to ten, and what fills is scored, not read
+
+
 def test_its_identity_reads_all_that_decides(stanford: Path, tmp_path: Path) -> None:
     component = RETRIEVERS["colbert"]
     other = shutil.copytree(stanford, tmp_path / "other")
