@@ -136,7 +136,7 @@ def test_an_encoder_without_a_classifier_is_refused_when_it_is_read(tmp_path: Pa
     weights = load_file(new_classifier(tmp_path, "bert") / "model.safetensors")
     kept = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier")}
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelUnavailable, match="lack 2 of the classifier's tensors"):
+    with pytest.raises(ModelUnavailable, match="lack 2 of the model's tensors"):
         judged(judge_of(str(tmp_path)), CLAIMS)
 
 

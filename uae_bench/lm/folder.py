@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -42,11 +43,40 @@ class FolderModel(PlannedModel):
         return min(int(limit) for limit in told if limit is not None)
 
 
+def load_whole(kind: str, folder: Path, dtype: Dtype, otherwise: str) -> Any:
+    """A model of a class of transformers (`AutoModelForCausalLM`), on the CPU, every weight of it from safetensors.
+
+    Raises:
+        ModelUnavailable: files missing, damaged, of an unknown class, in need of remote code, or weights missing, which
+            transformers would draw by lot; `otherwise` says what such a model is not.
+    """
+    import torch
+    import transformers
+
+    with explained(folder):
+        loaded: Any = getattr(transformers, kind).from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    network, report = loaded
+    if report["missing_keys"]:
+        lacking = sorted(report["missing_keys"])
+        raise ModelUnavailable(
+            f"the weights in {folder} lack {len(lacking)} of the model's tensors, first {lacking[0]!r}",
+            hint=f"copy the folder again; {otherwise}",
+        )
+    return network
+
+
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """What a library says of a model that it cannot load becomes a ModelUnavailable."""
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        hint = "it needs config.json of a class that transformers knows and safetensors; remote code is never run"
+        hint = "it needs a config.json that transformers knows, safetensors and a tokenizer; remote code is never run"
         raise ModelUnavailable(f"the model in {folder} cannot be loaded: {error}", hint=hint) from error

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from uae_bench.errors import ModelUnavailable, NotPossible
+from uae_bench.errors import NotPossible
 from uae_bench.lm.base import Contrast, EncodedPair, Generated, Pair, Plan, Sampling, aligned
-from uae_bench.lm.folder import FolderModel, explained
+from uae_bench.lm.folder import FolderModel, load_whole
 from uae_bench.lm.local import Dtype
 from uae_bench.lm.planned import SAMPLING_CELLS, plan_batches
 from uae_bench.lm.resources import LmResources
@@ -130,22 +129,8 @@ def load_network(folder: Path, device: str, dtype: Dtype) -> Any:
         NotPossible: there is no such device, or the model does not fit it.
     """
     _require(device)
-    with explained(folder):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    network, report = loaded
-    if report["missing_keys"]:
-        lacking = sorted(report["missing_keys"])
-        raise ModelUnavailable(
-            f"the weights in {folder} lack {len(lacking)} of the model's tensors, first {lacking[0]!r}",
-            hint="copy the folder again; an encoder without an output layer is no language model",
-        )
+    otherwise = "an encoder without an output layer is no language model"
+    network = load_whole("AutoModelForCausalLM", folder, dtype, otherwise)
     with _on(device):
         return network.to(device).eval()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from uae_bench.errors import ModelUnavailable
 from uae_bench.lm.base import ENCODED_TOGETHER, Plan
+from uae_bench.lm.folder import explained, load_whole
 from uae_bench.lm.sharing import pack
 from uae_bench.metrics.answer import normalise
 from uae_bench.records import batches as consecutive
@@ -112,7 +112,7 @@ class Classifier:
     def tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
-        with _explained(self.folder):
+        with explained(self.folder):
             return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False, local_files_only=True)
 
     @cached_property
@@ -126,26 +126,9 @@ class Classifier:
     @cached_property
     def network(self) -> Any:
         """The model, in eval mode on its device, every weight of it from the files."""
-        import torch
-        from transformers import AutoModelForSequenceClassification
-
         self.make_room()
-        with _explained(self.folder):
-            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-                self.folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-        network, report = loaded
-        if report["missing_keys"]:
-            lacking = sorted(report["missing_keys"])
-            raise ModelUnavailable(
-                f"the weights in {self.folder} lack {len(lacking)} of the classifier's tensors, first {lacking[0]!r}",
-                hint="copy the folder again; a model that was not trained to classify cannot judge",
-            )
+        otherwise = "a model that was not trained to classify cannot judge"
+        network = load_whole("AutoModelForSequenceClassification", self.folder, "float32", otherwise)
         return network.to(self.device).eval()
 
     def plan(self, claims: Sequence[Claim]) -> Plan:
@@ -206,13 +189,3 @@ def entailment_label(folder: Path) -> int:
             hint=f"take a classifier trained on MNLI whose config.json names a label {ENTAILMENT!r}",
         )
     return found[0]
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """What transformers says of a model that it cannot load becomes a ModelUnavailable."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        hint = "the folder needs weights and tokenizer of a sequence-classification model; remote code is never run"
-        raise ModelUnavailable(f"the classifier in {folder} cannot be loaded: {error}", hint=hint) from error
