@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import torch
 from rich.table import Table
-from transformers import AutoModelForCausalLM, LlamaConfig
+from shapes import LLAMA_300M, SYLLABLES
+from transformers import AutoModelForCausalLM
 
 from uae_bench.cli.outcome import out
 from uae_bench.errors import CheckFailed
@@ -45,8 +46,7 @@ TOLERANCE = 1e-4
 
 def document_pool(documents: int, passages: int, rng: np.random.Generator) -> list[Pair]:
     """Prompts and answers in the order in which a plain loop meets them: document, query, passage, answer."""
-    syllables = [first + second for first in "bdfgklmnprstv" for second in ("a", "e", "i", "or", "un")]
-    words = ["".join(rng.choice(syllables, rng.integers(1, 4))) for _ in range(800)]
+    words = ["".join(rng.choice(SYLLABLES, rng.integers(1, 4))) for _ in range(800)]
 
     def text(low: int, high: int) -> str:
         return " ".join(rng.choice(words, rng.integers(low, high + 1)))
@@ -162,21 +162,11 @@ def lab_model(name: str, texts: Sequence[str], folder: Path) -> tuple[str, HfMod
 
 def large_model(texts: Sequence[str], folder: Path) -> tuple[str, HfModel]:
     """A Llama of 0.3 billion random weights; they stay in memory, only configuration and tokenizer are written."""
-    config = LlamaConfig(
-        vocab_size=128_256,
-        hidden_size=1024,
-        intermediate_size=2816,
-        num_hidden_layers=16,
-        num_attention_heads=16,
-        num_key_value_heads=8,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-    )
     new_tokenizer(family("llama"), texts).save_pretrained(folder)
-    config.save_pretrained(folder)
+    LLAMA_300M.save_pretrained(folder)
     model = HfModel(folder, "cpu", "float32")
     classes: Any = AutoModelForCausalLM
-    vars(model)["network"] = classes.from_config(config).eval()
+    vars(model)["network"] = classes.from_config(LLAMA_300M).eval()
     return f"Llama, {model.network.num_parameters() / 1e9:.2f} billion weights, 128,256 tokens", model
 
 

@@ -25,7 +25,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from shapes import (
     BERT_BASE,
+    LLAMA_8B,
     TINY_BERT,
+    TINY_LLAMA,
     TOKENS_PER_WORD,
     WORDS_OF_A_PASSAGE,
     WORDS_OF_A_QUERY,
@@ -47,31 +49,6 @@ NUMBER_TOKENS = 5
 PERMUTATION_TOKENS = 4
 """Of a permutation a passage: bracket, number, bracket, sign; the last sign is the end."""
 WARM_UP = 2
-
-LLAMA_8B = LlamaConfig(
-    vocab_size=128_256,
-    hidden_size=4096,
-    intermediate_size=14_336,
-    num_hidden_layers=32,
-    num_attention_heads=32,
-    num_key_value_heads=8,
-    max_position_embeddings=8192,
-    rope_parameters={"rope_type": "default", "rope_theta": 500_000.0},
-    tie_word_embeddings=False,
-    bos_token_id=None,
-    eos_token_id=None,
-)
-TINY_LLAMA = LlamaConfig(
-    vocab_size=512,
-    hidden_size=32,
-    intermediate_size=64,
-    num_hidden_layers=2,
-    num_attention_heads=2,
-    num_key_value_heads=1,
-    max_position_embeddings=8192,
-    bos_token_id=None,
-    eos_token_id=None,
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,47 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from transformers import LlamaConfig
 
 WORDS_OF_A_QUERY, WORDS_OF_A_PASSAGE = 12, 100
 TOKENS_PER_WORD = 1.3
 """What BERT's and Llama's vocabularies make of English text, about."""
+
+
+LLAMA_8B = LlamaConfig(
+    vocab_size=128_256,
+    hidden_size=4096,
+    intermediate_size=14_336,
+    num_hidden_layers=32,
+    num_attention_heads=32,
+    num_key_value_heads=8,
+    max_position_embeddings=8192,
+    rope_parameters={"rope_type": "default", "rope_theta": 500_000.0},
+    tie_word_embeddings=False,
+    bos_token_id=None,
+    eos_token_id=None,
+)
+LLAMA_300M = LlamaConfig(
+    vocab_size=128_256,
+    hidden_size=1024,
+    intermediate_size=2816,
+    num_hidden_layers=16,
+    num_attention_heads=16,
+    num_key_value_heads=8,
+    max_position_embeddings=2048,
+    tie_word_embeddings=True,
+)
+TINY_LLAMA = LlamaConfig(
+    vocab_size=512,
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    max_position_embeddings=8192,
+    bos_token_id=None,
+    eos_token_id=None,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +99,9 @@ def new_encoder(shape: EncoderShape, device: str, dtype: str = "float32") -> Any
         return SentenceTransformer(modules=modules, device=device).eval()
 
 
-def _vocabulary() -> list[str]:
-    """Words of one token each."""
-    syllables = [first + second for first in "bdfgklmnprstv" for second in ("a", "e", "i", "or", "un")]
-    return [one + other for one in syllables for other in syllables]
-
-
-VOCABULARY = _vocabulary()
+SYLLABLES = tuple(first + second for first in "bdfgklmnprstv" for second in ("a", "e", "i", "or", "un"))
+VOCABULARY = tuple(one + other for one in SYLLABLES for other in SYLLABLES)
+"""Words of one token each."""
 
 
 def new_texts(count: int, words: int, rng: np.random.Generator) -> list[str]:
