@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ __all__ = ["BATCH", "PRESETS", "BiEncoder", "Vectors", "encoder_identity"]
 
 BATCH = 32  # of texts of like length; another size changes the last digits of a vector
 Vectors = NDArray[np.float32]
+Encoding = TypeVar("Encoding")
 
 
 class BiEncoder:
@@ -97,22 +98,37 @@ class BiEncoder:
     def _encode(
         self, texts: Sequence[str], encode: Callable[..., Any], prefix: str, progress: Progress, label: str
     ) -> Vectors:
-        # Longest first: batches hold texts of like length, and too little memory shows at once.
-        distinct = sorted({text for text in texts if text.strip()}, key=lambda text: (-len(text), text))
-        vectors = np.zeros((len(distinct) + 1, self.dimension), dtype=np.float32)  # the last row is for blank texts
-        spans = list(batches(len(distinct), BATCH))
-        for span in progress.track(spans, total=len(spans), label=label):
-            vectors[span.start : span.stop] = encode(
-                distinct[span.start : span.stop],
-                prompt=prefix,
-                batch_size=BATCH,
-                normalize_embeddings=True,
-                show_progress_bar=False,
+        def rows(batch: list[str]) -> list[Vectors]:
+            vectors: Vectors = encode(
+                batch, prompt=prefix, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
             )
-        if not np.isfinite(vectors).all():
-            raise BadInput("the encoder gives nan or an infinity", hint="use another: its weights are damaged")
-        row = {text: position for position, text in enumerate(distinct)}
-        return vectors[[row.get(text, -1) for text in texts]]
+            if not np.isfinite(vectors).all():
+                raise BadInput("the encoder gives nan or an infinity", hint="use another: its weights are damaged")
+            return list(vectors)
+
+        nothing: Vectors = np.zeros(self.dimension, dtype=np.float32)
+        found = encode_distinct(texts, rows, nothing, progress, label)
+        return np.stack(found) if found else np.zeros((0, self.dimension), dtype=np.float32)
+
+
+def encode_distinct(
+    texts: Sequence[str],
+    encode: Callable[[list[str]], Sequence[Encoding]],
+    blank: Encoding,
+    progress: Progress,
+    label: str,
+) -> list[Encoding]:
+    """The encoding of each text. Equal texts are encoded once, and blank ones, being like nothing, are `blank`.
+
+    Longest first: batches hold texts of like length, and too little memory shows at once.
+    """
+    distinct = sorted({text for text in texts if text.strip()}, key=lambda text: (-len(text), text))
+    found: dict[str, Encoding] = {}
+    spans = list(batches(len(distinct), BATCH))
+    for span in progress.track(spans, total=len(spans), label=label):
+        batch = distinct[span.start : span.stop]
+        found.update(zip(batch, encode(batch), strict=True))
+    return [found.get(text, blank) for text in texts]
 
 
 def count_truncated(tokenizer: Any, texts: Sequence[str], prefix: str, longest: int | None) -> int:

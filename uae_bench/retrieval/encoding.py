@@ -10,17 +10,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field
 
-from uae_bench.encoder import BATCH
 from uae_bench.encoder_source import PASSAGE_PROMPTS, refuse_foreign_code
-from uae_bench.progress import Progress
-from uae_bench.records import RetrievalView, Run, batches
+from uae_bench.records import RetrievalView, Run
 from uae_bench.retrieval.component import Reranked, Reranker, Retriever, Settings, candidates
 from uae_bench.weights import identify_below, model_files, model_folder
 
 OFFLINE = "dense:lab:encoder, or bm25"
-Encoding = TypeVar("Encoding")
-
-
 Passages = TypeVar("Passages", bound=Any)  # takes rows as an array does
 
 
@@ -56,26 +51,6 @@ class EncodingRetriever(Retriever, Reranker, Generic[Passages]):
             self._row = {text: row for row, text in enumerate(texts)}
         found: Passages = self._passages[[self._row[text] for text in texts]]
         return found
-
-
-def encode_distinct(
-    texts: Sequence[str],
-    encode: Callable[[list[str]], Sequence[Encoding]],
-    blank: Encoding,
-    progress: Progress,
-    label: str,
-) -> list[Encoding]:
-    """The encoding of each text. Equal texts are encoded once, and blank ones, being like nothing, are `blank`.
-
-    Longest first: batches hold texts of like length, and too little memory shows at once.
-    """
-    distinct = sorted({text for text in texts if text.strip()}, key=lambda text: (-len(text), text))
-    found: dict[str, Encoding] = {}
-    spans = list(batches(len(distinct), BATCH))
-    for span in progress.track(spans, total=len(spans), label=label):
-        batch = distinct[span.start : span.stop]
-        found.update(zip(batch, encode(batch), strict=True))
-    return [found.get(text, blank) for text in texts]
 
 
 def passage_prefix(given: str | None, prompts: Mapping[str, str | None]) -> str:

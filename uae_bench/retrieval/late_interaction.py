@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
-from uae_bench.encoder import count_truncated, load_model, require_positions
+from uae_bench.encoder import count_truncated, encode_distinct, load_model, require_positions
 from uae_bench.encoder_source import module_types
 from uae_bench.errors import BadInput
 from uae_bench.records import Query, Ranking, RetrievalView
@@ -28,7 +28,6 @@ from uae_bench.retrieval.encoding import (
     EncodingRetriever,
     TextSettings,
     checked_folder,
-    encode_distinct,
     passage_prefix,
     text_identity,
 )

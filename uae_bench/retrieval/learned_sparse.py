@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from uae_bench.encoder import count_truncated, load_model, set_max_length
+from uae_bench.encoder import count_truncated, encode_distinct, load_model, set_max_length
 from uae_bench.encoder_source import module_types
 from uae_bench.errors import BadInput
 from uae_bench.records import Query, Ranking, RetrievalView, batches
@@ -25,7 +25,6 @@ from uae_bench.retrieval.encoding import (
     EncodingRetriever,
     TextSettings,
     checked_folder,
-    encode_distinct,
     passage_prefix,
     text_identity,
 )
