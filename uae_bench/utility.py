@@ -127,7 +127,6 @@ class ItemPrompts:
         self._scorer, self._template = scorer, template
         self._queries, self._passages, self._answers = queries, passages, answers
         self.cut: dict[UtilityItem, int] = {}
-        self._frame_bytes = len("".join(scorer.tokenizer.frame("", "")).encode())
 
     def given(self, item: UtilityItem) -> Pair:
         """The prompt with the item's passage, and the answer that follows."""
@@ -142,18 +141,11 @@ class ItemPrompts:
 
         query = self._queries[item.query].text
         answer = continuation(self._answers[item.query][item.answer].text)
-        prompt = self._template.answering(query, passages)
-        if self._surely_fits(prompt + answer):
-            return prompt, answer
         scorer = self._scorer
         fitted = fit_passages(self._template, query, passages, answer, scorer.window, scorer.tokenizer)
         if fitted.cut_tokens:
             self.cut[item] = fitted.cut_tokens
         return fitted.prompt, answer
-
-    def _surely_fits(self, text: str) -> bool:
-        """Whether counting is needless: tokens are at most as many as bytes, a begin token and its like aside."""
-        return len(text.encode()) + self._frame_bytes + 8 < self._scorer.window
 
 
 def log_ratio(row: UtilityRow) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.lm.conftest import PASSAGES, new_tokenizer
 from uae_bench.errors import BadInput, NotPossible
-from uae_bench.lm.base import count_tokens, encode_pairs, fit_passages
+from uae_bench.lm.base import OPENING_TOKENS, count_tokens, encode_pairs, fit_passages
 from uae_bench.lm.hf import HfModel
 from uae_bench.lm.tokenizer import HfTokenizer
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
@@ -105,6 +105,21 @@ LONG = Passage("p", "soft water is needed, " * 20, "Engines", "d")
 def test_a_prompt_that_fits_is_left_alone() -> None:
     fitted = fit_passages(PLAIN, "Who?", [LONG], " Ana", 500, WITH_BEGIN)
     assert (fitted.prompt, fitted.passages, fitted.cut_tokens) == (PLAIN.answering("Who?", [LONG]), (LONG,), 0)
+
+
+def test_a_prompt_that_surely_fits_is_not_encoded_to_count_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    def encode(self: HfTokenizer, framed: Sequence[str]) -> list[list[int]]:
+        counted.extend(framed)
+        return [[0]]
+
+    monkeypatch.setattr(HfTokenizer, "encode", encode)
+    prompt = PLAIN.answering("Who?", [LONG])
+    longest = len(f"{prompt} Ana".encode()) + OPENING_TOKENS  # tokens are at most as many as bytes
+    for limit, times in ((longest, 0), (longest - 1, 1)):
+        assert fit_passages(PLAIN, "Who?", [LONG], " Ana", limit, WITH_BEGIN).prompt == prompt
+        assert counted == [f"{prompt} Ana"] * times
 
 
 @pytest.mark.parametrize("tokenizer", ALL)

@@ -32,6 +32,9 @@ Contrast = tuple[Pair, Pair]
 ENCODED_TOGETHER = 1024
 """Texts that a tokenizer encodes at once: it keeps some hundred bytes for every token of them until all are done."""
 
+OPENING_TOKENS = 8
+"""More than a tokenizer puts before a text that is not in it: a begin token and its like."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -337,7 +340,7 @@ def fit_passages(
     kept, cut = list(passages), 0
     while True:
         prompt = template.answering(query, kept)
-        excess = count_tokens(tokenizer, prompt, answer) - limit
+        excess = _excess(tokenizer, prompt, answer, limit)
         if excess <= 0:
             return FittedPrompt(prompt, tuple(kept), cut)
         if not kept:
@@ -352,6 +355,15 @@ def fit_passages(
         cut += len(starts) - len(tokenizer.starts(text))
         if text:
             kept.append(replace(last, text=text))
+
+
+def _excess(tokenizer: Tokenizer, prompt: str, continuation: str, limit: int) -> int:
+    """Tokens of both beyond the limit; 0 or less where they fit.
+
+    Tokens are at most as many as bytes, a begin token and its like aside: a short text is not encoded to count them.
+    """
+    bound = len("".join(tokenizer.frame(prompt, continuation)).encode()) + OPENING_TOKENS - limit
+    return bound if bound <= 0 else count_tokens(tokenizer, prompt, continuation) - limit
 
 
 def count_tokens(tokenizer: Tokenizer, prompt: str, continuation: str) -> int:

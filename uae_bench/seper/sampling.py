@@ -124,16 +124,12 @@ def _prompts(
     sampling: Sampling,
 ) -> dict[tuple[str, str | None], FittedPrompt]:
     """The prompt of each query with none of its passages and with each alone, cut where it would exceed the window."""
-    from uae_bench.lm.base import FittedPrompt, fit_passages
+    from uae_bench.lm.base import fit_passages
 
     limit = generator.window - RETOKENISED * sampling.max_tokens
-    frame = len("".join(generator.tokenizer.frame("", "")).encode()) + 8  # a begin token and its like
 
     def fitted(query: str, passage: str | None) -> FittedPrompt:
         shown = [] if passage is None else [passages[passage]]
-        prompt = template.answering(queries[query].text, shown)
-        if len(prompt.encode()) + frame < limit:  # tokens are at most as many as bytes
-            return FittedPrompt(prompt, tuple(shown), 0)
         return fit_passages(template, queries[query].text, shown, "", limit, generator.tokenizer)
 
     return {(query, passage): fitted(query, passage) for query, row in asked.items() for passage in (None, *row)}
