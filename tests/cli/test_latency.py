@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.parts import call
-from tests.experiment.parts import encoder, options, write_task
+from tests.experiment.parts import encoder, language_model, options, write_task
 from uae_bench.result import LatencyRecord
 
 DENSE = f"dense:{encoder()}"
@@ -82,6 +82,32 @@ def test_an_experiment_that_is_judged_is_timed_from_the_same_file(card: Path, tm
     assert outcome.code == 0, outcome.err
     call(*command, "--context-size", 2).refused(2, "--context-size changes nothing here")
     call(*command, "--set", "family.lab:neox=gpt-neox").refused(2, "no row uses family")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("scorer", "lab:lfm2"), ("generator", "lab:llama"), ("encoder", "lab:encoder")]
+)
+def test_a_model_that_no_timed_row_needs_may_stand_in_a_file_and_not_be_typed(
+    card: Path, tmp_path: Path, field: str, value: str
+) -> None:
+    path = tmp_path / "experiment.toml"
+    path.write_text(f'tasks = ["{card}"]\nretrievers = ["bm25"]\n{field} = "{value}"\n[settings.lm]\nwindow = 64\n')
+    command = ("latency", "--config", path, "--queries", 2, *where(tmp_path))
+    outcome = call(*command)
+    assert outcome.code == 0, outcome.err
+    call(*command, f"--{field}", value).refused(2, f"--{field} {value} changes nothing here")
+    call(*command, "--set", "lm.window=64").refused(2, "no row uses lm")
+
+
+def test_what_a_file_says_of_a_model_that_a_timed_row_asks_holds(card: Path, tmp_path: Path) -> None:
+    path, model = tmp_path / "experiment.toml", f"hf:{language_model()}"
+    path.write_text(
+        f'tasks = ["{card}"]\nretrievers = ["bm25>rankgpt"]\ngenerator = "{model}"\n[settings.lm]\nwindow = 64\n'
+    )
+    command = ("latency", "--config", path, "--queries", 2, "--candidates", 2, "--json", *where(tmp_path))
+    call(*command).refused(1, "fit the model", "rankgpt.window")
+    outcome = call(*command, "--set", "lm.window=255")
+    assert outcome.code == 0, outcome.err
 
 
 def test_a_setting_that_no_timed_row_reads_is_refused(card: Path, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ uae-bench latency -t qasper -r uae -r dense --corpus 1000000 --queries 200
 """
 UNASKED = ("measures", "held_out", "context_size")
 """Fields of an experiment that no time depends on: of a file that `run` reads too they are passed over."""
+MODELS = ("encoder", "scorer", "generator")
+"""Fields that a time depends on where a row is trained or asks: of a file, one that no row needs is passed over."""
 UNJUDGED = "Success@1"  # what is timed is not measured otherwise: this asks for no language model
 NONE = "–"
 
@@ -60,9 +62,8 @@ def latency(
     from uae_bench.store import write_atomically
     from uae_bench.task.card import safe_name
 
-    found = prepared(given, fields=partial(_timed_fields, given)).time(
-        candidates=candidates, sample=queries, corpus=corpus
-    )
+    ready = prepared(given, fields=partial(_timed_fields, given), spare=_spare(given))
+    found = ready.time(candidates=candidates, sample=queries, corpus=corpus)
     for record in found:
         path = given["out"] / safe_name(record.task) / f"latency-{record.split}-{record.pool}.json"
         write_atomically(path, to_json(record))
@@ -92,6 +93,12 @@ def _timed_fields(given: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
         if not key.startswith("family.") or any(word.startswith(f"{key}=") for word in typed)  # who judges has one
     }
     return {"baseline": asked["retrievers"][0], **kept, "settings": settings, "measures": (UNJUDGED,)}
+
+
+def _spare(given: Mapping[str, Any]) -> set[str]:
+    """The models, and how they are run (`lm`), of which nothing was typed: a file may name them for what is judged."""
+    typed = {setting.partition(".")[0] for setting in given["settings"] or ()}
+    return {field for field in MODELS if not given[field]} | ({"lm"} - typed)
 
 
 def print_latency(console: Console, record: LatencyRecord) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -79,8 +79,10 @@ def prepared(
     imports: Sequence[Imported] = (),
     *,
     fields: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    spare: Collection[str] = (),
 ) -> Experiment:
-    """The experiment behind a command's options; `fields` may make another of what was asked."""
+    """The experiment behind a command's options; `fields` may make another of what was asked, and what is `spare` need
+    not be used."""
     from uae_bench.experiment import Experiment
 
     return Experiment.prepare(
@@ -92,6 +94,7 @@ def prepared(
         lm_resources=lm_resources(given),
         progress=_progress(quiet=given["quiet"] or given["as_json"], verbose=given["verbose"]),
         imports=imports,
+        spare=spare,
     )
 
 

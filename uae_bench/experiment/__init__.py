@@ -11,7 +11,7 @@ output lie, devices and progress are in neither.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -86,8 +86,12 @@ class Experiment:
         lm_resources: LmResources = USUAL,
         progress: Progress = SILENT,
         imports: Sequence[Imported] = (),
+        spare: Collection[str] = (),
     ) -> Experiment:
         """Check a request and read its tasks, from `data` and `train_data` where their files lie elsewhere.
+
+        What the fields say of the models and components in `spare` (`scorer`, `lm`) is passed over where no row uses
+        them, and refused otherwise.
 
         Raises:
             UaeBenchError: a name, value, card, file or model that cannot be used; nothing has been computed.
@@ -112,7 +116,7 @@ class Experiment:
         plans = []
         for name, test in tests.items():
             training = elsewhere if elsewhere is not None and trains(asked, cards[name]) else test
-            setup = resolve(asked, test, training, names, imported=bool(imports))
+            setup = resolve(asked, test, training, names, imported=bool(imports), spare=spare)
             learnt = {split.name for split in training.splits.values() if split.use in ("train", "dev")}
             trained_on = look(training, tuple(sorted(learnt, reverse=True)))
             plans.append(TaskPlan(setup, look(test, (setup.split,)), trained_on, imports))

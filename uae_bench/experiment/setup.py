@@ -110,12 +110,19 @@ def by_component(settings: Mapping[str, Setting]) -> dict[str, dict[str, Setting
 
 
 def resolve(
-    request: Request, task: Task, training: Task, others: Collection[str] = (), *, imported: bool = False
+    request: Request,
+    task: Task,
+    training: Task,
+    others: Collection[str] = (),
+    *,
+    imported: bool = False,
+    spare: Collection[str] = (),
 ) -> Setup:
     """The request with the cards' defaults where it says nothing. `training` is the task that is trained on.
 
     `others` are the names of the other tasks of the request, whose settings are no concern of this one. `imported`:
-    there are rows made elsewhere too.
+    there are rows made elsewhere too. `spare` are models and components (`scorer`, `lm`) that are passed over where no
+    row uses them.
 
     Raises:
         UnknownName: a system or split that does not exist.
@@ -152,10 +159,10 @@ def resolve(
     trainers = [TRAINERS[step.name] for system in chains for step in system.every_step() if step.name in TRAINERS]
     _require_answers(trainers, training)
     labels = "utilities" in needs or learns or "utilities" in read_by_references
-    scorer = _named("scorer", request.scorer, (task, training), labels)
+    scorer = _named("scorer", request.scorer, (task, training), labels, spare)
     asking = [step for system in chains for step in system.every_step() if asks(step)]
     writes = bool(needs & WRITTEN) or "samples" in read_by_references or any(not step.argument for step in asking)
-    generator = _named("generator", request.generator, (task,), writes)
+    generator = _named("generator", request.generator, (task,), writes, spare)
     systems = tuple(asked_of(system, generator) for system in systems)
     references = tuple(
         replace(system, first=asked_of(system.first, generator) if system.first else None) for system in references
@@ -177,10 +184,10 @@ def resolve(
     used |= {"significance"} if imported or len(names) > 1 else set()
     held_out = _held_out(request, task, {scorer, generator, *read, *asked_models}, judged=bool(needs & JUDGED_NEEDS))
     named_models = {spec for spec in (scorer, generator, *read, *asked_models, *held_out) if spec}
-    _refuse_unused(asked, used | ({"family"} if named_models else set()))
+    _refuse_unused(asked, used.union({"family"} if named_models else (), spare))
     named = (*request.retrievers, request.baseline or card.baseline)
     encodes = reads_encoder(named, pools, measures, learns=learns)
-    if request.encoder and not encodes:
+    if request.encoder and not encodes and "encoder" not in spare:
         what = f"--encoder {request.encoder} changes nothing here: no row starts from it"
         raise UsageError(what, hint="leave it out, or add a row that does: --retriever dense")
     return Setup(
@@ -346,10 +353,10 @@ def _refuse_beyond(terms: Terms, measures: Sequence[Measure], context_size: int)
             )
 
 
-def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool) -> str:
+def _named(role: str, asked: str | None, tasks: Sequence[Task], needed: bool, spare: Container[str]) -> str:
     """The model for a role: as asked, else that of the first task with answers that names one; "" if not needed."""
     if not needed:
-        if asked:
+        if asked and role not in spare:
             raise UsageError(
                 f"--{role} {asked} changes nothing here: no row or measure needs a {role}", hint="leave it out"
             )
