@@ -12,7 +12,7 @@ from pydantic import Field
 
 from uae_bench.encoder_source import PASSAGE_PROMPTS, refuse_foreign_code
 from uae_bench.records import RetrievalView, Run
-from uae_bench.retrieval.component import Reranked, Reranker, Retriever, Settings, candidates
+from uae_bench.retrieval.component import Component, Reranked, Reranker, Resources, Retriever, Settings, candidates
 from uae_bench.weights import identify_below, model_files, model_folder
 
 OFFLINE = "dense:lab:encoder, or bm25"
@@ -74,6 +74,21 @@ def checked_folder(spec: str, require: Callable[[Path], None]) -> Path:
     return folder
 
 
-def text_identity(spec: str, folder: Path) -> Mapping[str, str]:
-    """What a key needs to know of a model: its files by one sha256. Settings enter it by themselves."""
-    return {"model": spec, "files": identify_below(folder, model_files(folder))}
+def encoding_component(
+    build: Callable[[str, Any, Resources], EncodingRetriever[Any]],
+    config: type[TextSettings],
+    require: Callable[[Path], None],
+    *,
+    version: int,
+    argument: str,
+) -> Component:
+    """The table's row of a retriever whose models `require` knows by their folders."""
+
+    def identity(spec: str, settings: TextSettings) -> Mapping[str, str]:
+        """What a key needs to know of a model: its files by one sha256. Settings enter it by themselves."""
+        folder = checked_folder(spec, require)
+        return {"model": spec, "files": identify_below(folder, model_files(folder))}
+
+    return Component(
+        shapes=("Q->R", "R->R"), config=config, build=build, identity=identity, version=version, argument=argument
+    )

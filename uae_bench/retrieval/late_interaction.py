@@ -23,13 +23,13 @@ from uae_bench.encoder import count_truncated, encode_distinct, load_model, requ
 from uae_bench.encoder_source import module_types
 from uae_bench.errors import BadInput
 from uae_bench.records import Query, Ranking, RetrievalView
-from uae_bench.retrieval.component import Component, Resources, checked_depth, preset
+from uae_bench.retrieval.component import Resources, checked_depth, preset
 from uae_bench.retrieval.encoding import (
     EncodingRetriever,
     TextSettings,
     checked_folder,
+    encoding_component,
     passage_prefix,
-    text_identity,
 )
 from uae_bench.retrieval.ranking import Candidates, Rows, top_rows
 from uae_bench.weights import read_json
@@ -232,20 +232,7 @@ def require_late_interaction(folder: Path) -> None:
         )
 
 
-def _build(argument: str, settings: ColbertSettings, resources: Resources) -> Colbert:
-    return Colbert(argument, settings, resources)
-
-
-def _identity(argument: str, settings: ColbertSettings) -> Mapping[str, str]:
-    return text_identity(argument, checked_folder(argument, require_late_interaction))
-
-
-COLBERT = Component(
-    shapes=("Q->R", "R->R"),
-    config=ColbertSettings,
-    build=_build,
-    identity=_identity,
-    version=1,
-    argument="a late-interaction model's name or folder",
+COLBERT = encoding_component(
+    Colbert, ColbertSettings, require_late_interaction, version=1, argument="a late-interaction model's name or folder"
 )
 COLBERTV2 = preset(COLBERT, "colbert", "colbertv2", "colbert-ir/colbertv2.0")

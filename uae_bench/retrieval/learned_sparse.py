@@ -20,13 +20,13 @@ from uae_bench.encoder import count_truncated, encode_distinct, load_model, set_
 from uae_bench.encoder_source import module_types
 from uae_bench.errors import BadInput
 from uae_bench.records import Query, Ranking, RetrievalView, batches
-from uae_bench.retrieval.component import Component, Resources, checked_depth, preset
+from uae_bench.retrieval.component import Resources, checked_depth, preset
 from uae_bench.retrieval.encoding import (
     EncodingRetriever,
     TextSettings,
     checked_folder,
+    encoding_component,
     passage_prefix,
-    text_identity,
 )
 from uae_bench.retrieval.ranking import Candidates
 from uae_bench.weights import read_json
@@ -156,20 +156,7 @@ def require_sparse(folder: Path) -> None:
         )
 
 
-def _build(argument: str, settings: SpladeSettings, resources: Resources) -> Splade:
-    return Splade(argument, settings, resources)
-
-
-def _identity(argument: str, settings: SpladeSettings) -> Mapping[str, str]:
-    return text_identity(argument, checked_folder(argument, require_sparse))
-
-
-SPLADE = Component(
-    shapes=("Q->R", "R->R"),
-    config=SpladeSettings,
-    build=_build,
-    identity=_identity,
-    version=1,
-    argument="a learned sparse model's name or folder",
+SPLADE = encoding_component(
+    Splade, SpladeSettings, require_sparse, version=1, argument="a learned sparse model's name or folder"
 )
 SPLADE_V3 = preset(SPLADE, "splade", "splade-v3", "naver/splade-v3")
