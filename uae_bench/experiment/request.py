@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from uae_bench.errors import BadInput, UsageError, in_plain_words
 from uae_bench.registry import nearest
+from uae_bench.task.card import read_toml
 
 Setting = bool | int | float | str
 
@@ -108,12 +109,7 @@ def read_experiment(path: Path) -> dict[str, Any]:
         BadInput: the file cannot be read or is no TOML (line and column are named).
         UsageError: an unknown field; said before anything is missed for which it may have been meant.
     """
-    try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read the experiment file {path}: {error.strerror}", hint="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"{path} is not valid TOML: {error}", hint="mend the line it names") from error
+    fields = read_toml(path, "experiment file")
     _refuse_unknown(fields)
     tables = fields.get("settings", {})
     if not isinstance(tables, dict):

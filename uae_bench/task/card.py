@@ -178,14 +178,23 @@ def card_path(name_or_path: str) -> Path:
     )
 
 
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """What a TOML file holds that a user wrote; messages call it `what`.
+
+    Raises:
+        BadInput: it cannot be read or is no TOML (line and column are named).
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"the {what} {path} cannot be read: {error.strerror}", hint="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"the {what} {path} is not valid TOML: {error}", hint="mend that place") from error
+
+
 def read_card(path: Path) -> TaskCard:
     """A card from a TOML file; relative `data` is resolved against the card's folder."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"the card {path} cannot be read: {error.strerror}", hint="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"the card {path} is not valid TOML: {error}", hint="mend that place") from error
+    content = read_toml(path, "card")
     if isinstance(content.get("data"), str):
         content["data"] = str(path.parent / Path(content["data"]).expanduser())
     return parse_card(content, str(path))
