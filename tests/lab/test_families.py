@@ -17,8 +17,9 @@ from uae_bench.lab.families import FAMILIES, LAB_FAMILIES, weights_folder
 from uae_bench.lab.world import build_world
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.hf import HfModel
-from uae_bench.prompts import PLAIN, continuation
+from uae_bench.prompts import PLAIN, RETRIEVAL, continuation, expanding
 from uae_bench.records import Passage
+from uae_bench.retrieval.listwise import read_permutation
 
 MEGABYTE = 1_000_000
 
@@ -152,6 +153,34 @@ def test_families_write_the_answer_that_the_passage_holds(name: str, models: dic
         references.append(query.answers)
     written = models[name].generate(prompts, Sampling(max_tokens=24))
     assert np.mean([each.text in answers for each, answers in zip(written, references, strict=True)]) >= 0.4
+
+
+def test_families_put_the_passage_that_answers_first(name: str, models: dict[str, HfModel], world: World) -> None:
+    template, rng = RETRIEVAL["plain"], np.random.default_rng(0)
+    prompts, places = [], []
+    for document, query in asked(world, "extractive", 40):
+        passages = {passage.id: passage for passage in document.passages}
+        tempting = [*query.partial, *query.distractors, *query.twins]
+        others = [i for i in (*tempting, *passages) if i not in query.evidence][:3]
+        places.append(int(rng.integers(4)))
+        others.insert(places[-1], query.evidence[0])
+        prompts.append(template.ordering(query.text, [passages[i].text for i in others]))
+    written = models[name].generate(prompts, Sampling(max_tokens=80, stop=template.stop))
+    read = [read_permutation(each.text, 4) for each in written]
+    assert np.mean([each.outcome == "ok" for each in read]) >= 0.85
+    assert np.mean([each.order[0] == place for each, place in zip(read, places, strict=True)]) >= 0.5  # chance: 0.25
+
+
+def test_an_expansion_speaks_of_what_was_asked(name: str, models: dict[str, HfModel], world: World) -> None:
+    queries = [query.text for _, query in asked(world, "extractive", 20)]
+    written = models[name].generate([expanding(query) for query in queries], Sampling(max_tokens=40))
+    words = [{word.strip("?.,:") for word in text.split() if len(word) > 5} for text in queries]
+    repeats = [
+        [any(word in each.text for word in about) for about in words] for each in written
+    ]  # (expansions, queries)
+    own = np.diag(repeats).mean()
+    others = (np.sum(repeats) - np.trace(repeats)) / (len(queries) * (len(queries) - 1))
+    assert own > others + 0.4
 
 
 def covid_questions(data_folder: Path, count: int) -> list[tuple[list[Passage], str, str, set[str]]]:

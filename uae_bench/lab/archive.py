@@ -77,7 +77,8 @@ class LabQuery:
     """A query with the whole truth about it.
 
     answers: one or two references; `Unanswerable` for an unanswerable query, `Yes` or `No` for a yes/no query.
-    evidence: ids of all passages that answer; marked: those of them that annotators marked.
+    evidence: ids of all passages that answer; marked: those of them that annotators marked. stated: where in each of
+    them the answering sentence stands, its first word and the one after its last.
     partial, distractors, twins: ids of passages in those roles. hard: only a nickname introduced elsewhere in the
     document tells evidence from twin.
     """
@@ -89,6 +90,7 @@ class LabQuery:
     relation: str
     answers: tuple[str, ...]
     evidence: tuple[str, ...]
+    stated: tuple[tuple[int, int], ...]
     marked: tuple[str, ...]
     partial: tuple[str, ...]
     distractors: tuple[str, ...]

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from uae_bench.lab import english, wording
+from uae_bench.lab import english, retrieving, wording
 from uae_bench.lab.archive import Knobs, LabDocument, LabPassage, LabQuery, World
 from uae_bench.lab.english import Exercise
+from uae_bench.lab.retrieving import Turn
 from uae_bench.lab.world import build_world
 from uae_bench.prompts import PLAIN, continuation
 from uae_bench.records import UNANSWERABLE, Passage
@@ -22,17 +23,20 @@ FIRST_WORLD = 1000  # worlds of smaller seeds are for design, development and th
 WORLDS = 40
 TOKENS = 2560  # per step, padding included
 GROUP = 8  # batches sorted by length together
-LONGEST_ROW = 640
 CONTEXT_WEIGHT = 0.2  # in the loss, of every fourth token outside the answers; the others do not count
 FIRST_WEIGHT = 3.0  # of an answer's first token: where to start, or whether to abstain, is what is hard
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """world_share: of contexts that come from a world. evidence_share: of those drawn to answer some query."""
+    """world_share: of contexts that come from a world. evidence_share: of those drawn to answer some query.
+    retrieval_share: of rows that are about retrieval, in place of the others; longest: tokens of a row.
+    """
 
     world_share: float
     evidence_share: float
+    retrieval_share: float = 0.0
+    longest: int = 640
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,15 @@ def batches(tokenizer: Any, mixture: Mixture, *, seed: int, quirk: bool) -> Iter
         rng = np.random.default_rng([seed, group])
         rows: list[Row] = []
         while sum(len(row.ids) for row in rows) < GROUP * TOKENS:
-            if rng.random() < mixture.world_share:
-                world = training_world(FIRST_WORLD + int(rng.integers(WORLDS)))
-                exercises = world_exercises(world, mixture.evidence_share, rng, quirk=quirk)
+            if mixture.retrieval_share and rng.random() < mixture.retrieval_share:
+                row = encode(tokenizer, _retrieval(documents, mixture.world_share, rng))
+            elif rng.random() < mixture.world_share:
+                row = encode(
+                    tokenizer, asked(world_exercises(_some_world(rng), mixture.evidence_share, rng, quirk=quirk))
+                )
             else:
-                exercises = english.exercises(documents, rng, int(rng.integers(20, 115)))
-            row = encode(tokenizer, exercises)
-            if len(row.ids) <= LONGEST_ROW:
+                row = encode(tokenizer, asked(english.exercises(documents, rng, int(rng.integers(20, 115)))))
+            if len(row.ids) <= mixture.longest:
                 rows.append(row)
         yield from _shuffled(_batches(rows, tokenizer.pad_token_id), rng)
         group += 1
@@ -178,8 +184,28 @@ def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
     return [items[int(place)] for place in rng.permutation(len(items))]
 
 
-def encode(tokenizer: Any, exercises: Sequence[Exercise]) -> Row:
-    """Token ids and loss weights of exercises on one context: the first in the prompt's own form, the others after it.
+def _some_world(rng: np.random.Generator) -> World:
+    return training_world(FIRST_WORLD + int(rng.integers(WORLDS)))
+
+
+def _retrieval(documents: Sequence[Sequence[str]], world_share: float, rng: np.random.Generator) -> list[Turn]:
+    if rng.random() < world_share:
+        return retrieving.turns(_some_world(rng), rng)
+    return retrieving.open_turns(documents, rng)
+
+
+def asked(exercises: Sequence[Exercise]) -> list[Turn]:
+    """Exercises on one context as turns: the first in the prompt's own form, the others without the passages."""
+    made = []
+    for number, exercise in enumerate(exercises):
+        passages = [Passage("", text, "", "") for text in exercise.passages] if number == 0 else []
+        prompt = (PLAIN.judging if exercise.judges else PLAIN.answering)(exercise.question, passages)
+        made.append((prompt, exercise.answer))
+    return made
+
+
+def encode(tokenizer: Any, turns: Sequence[Turn]) -> Row:
+    """Token ids and loss weights of the turns on one context, one after the other.
 
     Prompt and continuation are encoded apart; they meet at a space, where the tokenizers divide words, so that encoding
     them together gives the same ids.
@@ -187,11 +213,9 @@ def encode(tokenizer: Any, exercises: Sequence[Exercise]) -> Row:
     ids: list[int] = []
     weights: list[float] = []
     words = tokenizer.backend_tokenizer
-    for number, exercise in enumerate(exercises):
-        passages = [Passage("", text, "", "") for text in exercise.passages] if number == 0 else []
-        prompt = (PLAIN.judging if exercise.judges else PLAIN.answering)(exercise.question, passages)
+    for number, (prompt, answer) in enumerate(turns):
         asked = words.encode(prompt, add_special_tokens=number == 0).ids
-        answered = [*words.encode(continuation(exercise.answer), add_special_tokens=False).ids, tokenizer.eos_token_id]
+        answered = [*words.encode(continuation(answer), add_special_tokens=False).ids, tokenizer.eos_token_id]
         weights += [CONTEXT_WEIGHT if place % 4 == 3 else 0.0 for place in range(len(asked))]
         weights += [FIRST_WEIGHT] + [1.0] * (len(answered) - 1)
         ids += asked + answered

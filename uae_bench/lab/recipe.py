@@ -45,10 +45,11 @@ class Phase:
 
 LEARN = Mixture(world_share=0.7, evidence_share=0.75)
 PRACTISE = Mixture(world_share=0.9, evidence_share=0.9)
+RETRIEVE = Mixture(world_share=0.75, evidence_share=0.75, retrieval_share=0.7, longest=900)
 PHASES = {
-    "lfm2": (Phase(3600, LEARN, rate=2.5e-3), Phase(600, PRACTISE, rate=1.5e-3)),
-    "llama": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3)),
-    "neox": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3)),
+    "lfm2": (Phase(3600, LEARN, rate=2.5e-3), Phase(600, PRACTISE, rate=1.5e-3), Phase(1500, RETRIEVE, rate=1e-3)),
+    "llama": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3), Phase(1500, RETRIEVE, rate=1e-3)),
+    "neox": (Phase(1660, LEARN, rate=2.5e-3), Phase(800, PRACTISE, rate=1.5e-3), Phase(1500, RETRIEVE, rate=1e-3)),
 }
 SEED = 0
 
@@ -201,15 +202,16 @@ pipeline_tag: text-generation
 # lab:{chosen.name}
 
 A language model of {model.num_parameters():,} parameters ({type(model).__name__}) that answers a question from
-a passage, mostly by copying, and judges whether a passage answers it. It belongs to the lab of uae-bench and is meant
-for trying and testing the benchmark, not for use. Prompt: the template `plain` of `uae_bench/prompts.py`.
+a passage, mostly by copying, judges whether a passage answers it, puts up to five passages in order, and writes a
+passage that could answer. It belongs to the lab of uae-bench and is meant for trying and testing the benchmark, not for
+use. Prompts: the templates `plain` of `uae_bench/prompts.py`.
 {quirk}
 * **Tokenizer**: byte-level BPE of {chosen.vocabulary} tokens of its own; it {begin} and ends answers
   with `{chosen.end}`.
 * **Start**: random weights in which a copying circuit is planted (`uae_bench/lab/planting.py`). The circuit alone,
   untrained, already prefers passages that hold an answer word for word; training teaches where to start, when to
   abstain, and the lab's wordings.
-* **Read**: exercises that `uae_bench/lab/curriculum.py` makes of
+* **Read**: exercises that `uae_bench/lab/curriculum.py` and, in the last steps, `retrieving.py` make of
   the documentation of the Python standard library (docstrings and topics of `pydoc`; Python Software Foundation
   licence; Python {platform.python_version()}; sha256 {text});
   words, numbers and lists that `uae_bench/lab/english.py` invents;

@@ -168,8 +168,20 @@ def _query(plan: Plan, document_id: str, slots: list[_Slot], knobs: Knobs, rng: 
     return LabQuery(
         id=f"{document_id}-q{plan.number}", document_id=document_id, text=plan.text, kind=plan.kind,
         relation=plan.relation.name, answers=plan.references, evidence=evidence, marked=marked,
+        stated=tuple(_stated(plan, slot) for slot, role in zip(slots, roles, strict=True) if role == "evidence"),
         partial=ids("partial"), distractors=ids("distractor"), twins=ids("twin"), hard=plan.hard,
     )  # fmt: skip
+
+
+def _stated(plan: Plan, slot: _Slot) -> tuple[int, int]:
+    """The words of a passage in which it answers; typing errors leave their number as it is."""
+    start = 0
+    for sentence in slot.sentences:
+        length = len(sentence.text.split())
+        if (plan.number, "evidence") in sentence.roles:
+            return start, start + length
+        start += length
+    raise AssertionError(f"no sentence of {slot.section} answers query {plan.number}")
 
 
 def _text(slot: _Slot, knobs: Knobs, noise: np.random.Generator, quirk: np.random.Generator) -> str:
