@@ -181,8 +181,3 @@ RETRIEVAL: Mapping[str, RetrievalTemplate] = {
     ),
 }
 """The retrieval prompts that go with each answering template, by its name."""
-
-
-def expanding(query: str) -> str:
-    """The prompt after which a plain model writes a passage that would answer the query."""
-    return _filled("Question: {query}\nPassage:", {"{query}": query})

@@ -97,6 +97,7 @@ def test_a_model_that_no_timed_row_needs_may_stand_in_a_file_and_not_be_typed(
     assert outcome.code == 0, outcome.err
     call(*command, f"--{field}", value).refused(2, f"--{field} {value} changes nothing here")
     call(*command, "--set", "lm.window=64").refused(2, "no row uses lm")
+    call(*command, "--set", "scorer.window=64").refused(2, "scorer")
 
 
 def test_what_a_file_says_of_a_model_that_a_timed_row_asks_holds(card: Path, tmp_path: Path) -> None:

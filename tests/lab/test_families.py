@@ -14,10 +14,11 @@ import pytest
 from uae_bench.errors import UnknownName
 from uae_bench.lab.archive import Knobs, LabDocument, LabPassage, LabQuery, World
 from uae_bench.lab.families import FAMILIES, LAB_FAMILIES, weights_folder
+from uae_bench.lab.retrieving import expanding
 from uae_bench.lab.world import build_world
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.hf import HfModel
-from uae_bench.prompts import PLAIN, RETRIEVAL, continuation, expanding
+from uae_bench.prompts import PLAIN, RETRIEVAL, continuation
 from uae_bench.records import Passage
 from uae_bench.retrieval.listwise import read_permutation
 
@@ -162,10 +163,10 @@ FIRST_OF_FOUR = {"lfm2": 0.6, "llama": 0.6, "neox": 0.35}
 def test_families_put_the_passage_that_answers_first(name: str, models: dict[str, HfModel], world: World) -> None:
     template, rng = RETRIEVAL["plain"], np.random.default_rng(0)
     prompts, places = [], []
-    for document, query in asked(world, "extractive", 40):
+    for document, query in asked(world, "extractive", 80):
         passages = {passage.id: passage for passage in document.passages}
         tempting = [*query.partial, *query.distractors, *query.twins]
-        others = [i for i in (*tempting, *passages) if i not in query.evidence][:3]
+        others = [i for i in dict.fromkeys([*tempting, *passages]) if i not in query.evidence][:3]
         places.append(int(rng.integers(4)))
         others.insert(places[-1], query.evidence[0])
         prompts.append(template.ordering(query.text, [passages[i].text for i in others]))

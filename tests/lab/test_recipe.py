@@ -72,7 +72,7 @@ def test_loss_counts_answers_fully_and_their_first_token_most() -> None:
         english.Exercise(("A mill.",), "Who?", "Tom Tod"),
         english.Exercise(("A mill.",), "Who?", "Yes", judges=True),
     ]
-    row = curriculum.encode(tokenizer, exercises)
+    row = curriculum.encode(tokenizer, curriculum.as_turns(exercises))
     first = "<|begin|>Passage: A mill.\nQuestion: Who?\nAnswer: Tom Tod<|end|>"
     assert tokenizer.decode(row.ids) == first + "Question: Who?\nDoes the passage answer the question? Yes<|end|>"
     answers = tokenizer([" Tom Tod", " Yes"], add_special_tokens=False).input_ids

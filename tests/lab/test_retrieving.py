@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from uae_bench.lab import curriculum, english, recipe, retrieving
-from uae_bench.lab.archive import Knobs, LabPassage, World
+from uae_bench.lab.archive import Knobs, LabPassage, LabQuery, World
 from uae_bench.lab.families import weights_folder
-from uae_bench.lab.retrieving import Turn
+from uae_bench.lab.retrieving import Turn, expanding, quotation
 from uae_bench.lab.world import build_world
 from uae_bench.lm.tokenizer import HfTokenizer
-from uae_bench.prompts import PLAIN, RETRIEVAL, expanding
+from uae_bench.prompts import PLAIN, RETRIEVAL
 from uae_bench.records import UNANSWERABLE
 from uae_bench.retrieval.listwise import read_permutation
 
@@ -64,6 +64,38 @@ def test_an_answer_is_stated_where_it_is_said_to_stand() -> None:
         for passage, (start, end) in zip(query.evidence, query.stated, strict=True)
     ]
     assert all(found)
+
+
+def test_a_quotation_begins_where_the_answer_does() -> None:
+    world = build_world(curriculum.FIRST_WORLD, Knobs(train_documents=12, dev_documents=0, test_documents=0))
+    passages = {passage.id: passage for document in world.documents for passage in document.passages}
+    seen = set()
+    for query in world.queries:
+        for passage in query.evidence if query.kind != "yes-no" else ():
+            parts = [part.lower() for answer in query.answers for part in (answer, *answer.split(" and "))]
+            assert quotation(query, passages[passage]).lower().startswith(tuple(parts))
+            seen.add(query.kind)
+    assert seen == {"extractive", "free-form"}
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "quoted"),
+    [
+        ("Was the smith able to read?", "By the register, the smith was not able to read.", "not able to read"),
+        ("Is the clock used today?", "A margin note says that today the clock is used.", "today the clock is used"),
+        ("Is there a wall around the town?", "By the register, the town has no wall.", "has no wall"),
+    ],
+)
+def test_a_yes_or_no_is_quoted_behind_what_the_sentence_repeats(question: str, sentence: str, quoted: str) -> None:
+    query = LabQuery(
+        id="q", document_id="d", text=question, kind="yes-no", relation="", answers=("No",), evidence=("p",),
+        stated=((0, len(sentence.split())),), marked=("p",), partial=(), distractors=(), twins=(), hard=False,
+    )  # fmt: skip
+    assert quotation(query, LabPassage("p", "d", "", f"{sentence} Bread is sold at noon.")) == quoted
+
+
+def test_passages_are_shown_in_the_first_turn_only(made: list[list[Turn]]) -> None:
+    assert not any("Passage: " in prompt for turns in made for prompt, _ in turns[1:])
 
 
 def test_what_is_put_first_answers_and_what_is_quoted_stands_in_it(made: list[list[Turn]], world: World) -> None:
@@ -134,8 +166,11 @@ def test_open_text_is_ordered_by_what_it_holds() -> None:
         turns = retrieving.open_turns(documents, rng)
         texts = passages_in(turns[0][0])
         for _, answer in turns:
-            read = read_permutation(answer.rpartition(" [")[0] and answer[answer.index("[") :], len(texts))
-            assert set(read.order) == set(range(len(texts)))
+            read = read_permutation(answer, len(texts))
+            quoted, *_ = answer.partition(" [")
+            assert read.outcome == "ok"
+            assert quoted in texts[read.order[0]]
+            assert list(read.order[1:]) == sorted(read.order[1:])
 
 
 def test_the_last_phase_is_about_retrieval_and_goes_on_with_all_else(monkeypatch: pytest.MonkeyPatch) -> None:

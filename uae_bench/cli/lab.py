@@ -27,7 +27,7 @@ def build(
     only: Annotated[list[str] | None, typer.Option(help="A family, or 'encoder'; repeat. \\[default: all]")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the recipe; 0 made the shipped weights.")] = 0,
 ) -> None:
-    """Train the lab's language models and its encoder from nothing, as the shipped ones were: up to two hours."""
+    """Train the lab's language models and its encoder from nothing, as the shipped ones were: over two hours."""
     from uae_bench.lab.build import build_lab
 
     for name, made in build_lab(folder, only or (), seed, TerminalProgress(err, verbose=False)):

@@ -90,8 +90,8 @@ class Experiment:
     ) -> Experiment:
         """Check a request and read its tasks, from `data` and `train_data` where their files lie elsewhere.
 
-        What the fields say of the models and components in `spare` (`scorer`, `lm`) is passed over where no row uses
-        them, and refused otherwise.
+        A model that the fields name in a role in `spare` (`encoder`, `scorer`, `generator`), and with `lm` in it how
+        models are run, is passed over where no row uses it; without, it is refused.
 
         Raises:
             UaeBenchError: a name, value, card, file or model that cannot be used; nothing has been computed.

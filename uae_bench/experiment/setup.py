@@ -121,8 +121,8 @@ def resolve(
     """The request with the cards' defaults where it says nothing. `training` is the task that is trained on.
 
     `others` are the names of the other tasks of the request, whose settings are no concern of this one. `imported`:
-    there are rows made elsewhere too. `spare` are models and components (`scorer`, `lm`) that are passed over where no
-    row uses them.
+    there are rows made elsewhere too. `spare`: roles whose models (`encoder`, `scorer`, `generator`), and settings
+    of how they run (`lm`), are passed over where no row uses them.
 
     Raises:
         UnknownName: a system or split that does not exist.
@@ -184,7 +184,7 @@ def resolve(
     used |= {"significance"} if imported or len(names) > 1 else set()
     held_out = _held_out(request, task, {scorer, generator, *read, *asked_models}, judged=bool(needs & JUDGED_NEEDS))
     named_models = {spec for spec in (scorer, generator, *read, *asked_models, *held_out) if spec}
-    _refuse_unused(asked, used.union({"family"} if named_models else (), spare))
+    _refuse_unused(asked, used.union({"family"} if named_models else (), {"lm"}.intersection(spare)))
     named = (*request.retrievers, request.baseline or card.baseline)
     encodes = reads_encoder(named, pools, measures, learns=learns)
     if request.encoder and not encodes and "encoder" not in spare:

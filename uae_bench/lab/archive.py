@@ -77,8 +77,8 @@ class LabQuery:
     """A query with the whole truth about it.
 
     answers: one or two references; `Unanswerable` for an unanswerable query, `Yes` or `No` for a yes/no query.
-    evidence: ids of all passages that answer; marked: those of them that annotators marked. stated: where in each of
-    them the answering sentence stands, its first word and the one after its last.
+    evidence: ids of all passages that answer; marked: those of them that annotators marked. stated: for each
+    evidence the half-open range of words (`text.split()`, from 0) of the sentence that answers.
     partial, distractors, twins: ids of passages in those roles. hard: only a nickname introduced elsewhere in the
     document tells evidence from twin.
     """

@@ -18,7 +18,8 @@ ENCODER = "encoder"
 def build_lab(out: Path, only: Sequence[str], seed: int, progress: Progress) -> Iterator[tuple[str, Path]]:
     """Each part with its folder below `out`, as it is finished; all of them where `only` is empty.
 
-    Seed 0 is that of the shipped weights. One after the other they take two hours and a quarter on one core; several may be made side by side.
+    Seed 0 is that of the shipped weights. One after the other they take two hours and a quarter on one core; several
+    may be made side by side.
 
     Raises:
         UnknownName: `only` names no part. StoreError: a part's folder cannot be made; nothing is trained then.

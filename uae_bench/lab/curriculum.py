@@ -12,7 +12,7 @@ import numpy as np
 from uae_bench.lab import english, retrieving, wording
 from uae_bench.lab.archive import Knobs, LabDocument, LabPassage, LabQuery, World
 from uae_bench.lab.english import Exercise
-from uae_bench.lab.retrieving import Turn
+from uae_bench.lab.retrieving import TITLED, Turn, shown_text, shuffled
 from uae_bench.lab.world import build_world
 from uae_bench.prompts import PLAIN, continuation
 from uae_bench.records import UNANSWERABLE, Passage
@@ -30,7 +30,8 @@ FIRST_WEIGHT = 3.0  # of an answer's first token: where to start, or whether to 
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """world_share: of contexts that come from a world. evidence_share: of those drawn to answer some query.
-    retrieval_share: of rows that are about retrieval, in place of the others; longest: tokens of a row.
+    retrieval_share: of rows drawn to be about retrieval, in place of the others. Rows of more than `longest` tokens are
+    left out.
     """
 
     world_share: float
@@ -74,13 +75,13 @@ def batches(tokenizer: Any, mixture: Mixture, *, seed: int, quirk: bool) -> Iter
                 row = encode(tokenizer, _retrieval(documents, mixture.world_share, rng))
             elif rng.random() < mixture.world_share:
                 row = encode(
-                    tokenizer, asked(world_exercises(_some_world(rng), mixture.evidence_share, rng, quirk=quirk))
+                    tokenizer, as_turns(world_exercises(_some_world(rng), mixture.evidence_share, rng, quirk=quirk))
                 )
             else:
-                row = encode(tokenizer, asked(english.exercises(documents, rng, int(rng.integers(20, 115)))))
+                row = encode(tokenizer, as_turns(english.exercises(documents, rng, int(rng.integers(20, 115)))))
             if len(row.ids) <= mixture.longest:
                 rows.append(row)
-        yield from _shuffled(_batches(rows, tokenizer.pad_token_id), rng)
+        yield from shuffled(_batches(rows, tokenizer.pad_token_id), rng)
         group += 1
 
 
@@ -130,14 +131,14 @@ def world_exercises(world: World, evidence_share: float, rng: np.random.Generato
     if rng.random() < 0.04:
         return [Exercise((), lead.text, _answer(lead, rng))]
     context = _context(document, lead, evidence_share, rng)
-    titled = rng.random() < 0.7
-    texts = tuple(f"{document.title} / {p.section}: {p.text}" if titled else p.text for p in context)
-    asked = [lead, *(query for query in _shuffled(queries, rng) if query is not lead)]
+    titled = rng.random() < TITLED
+    texts = tuple(shown_text(document, passage, titled) for passage in context)
+    asked = [lead, *(query for query in shuffled(queries, rng) if query is not lead)]
     held = [query for query in asked if _answered(query, context)]
     missing = [query for query in asked if not _answered(query, context)]
     missing.sort(key=lambda query: not _tempted(query, context))  # first those that something in the context resembles
     chosen = held[:4] + missing[: max(1, len(held[:4]) // 2)]
-    return [_exercise(query, texts, context, rng, quirk=quirk) for query in _shuffled(chosen, rng)]
+    return [_exercise(query, texts, context, rng, quirk=quirk) for query in shuffled(chosen, rng)]
 
 
 def _context(
@@ -151,7 +152,7 @@ def _context(
     ids = [_pick(first or everything, rng)]
     while len(ids) < 3 and rng.random() < 0.2:
         ids.append(_pick(tempting if tempting and rng.random() < 0.5 else everything, rng))
-    return [by_id[i] for i in _shuffled(sorted(set(ids)), rng)]
+    return [by_id[i] for i in shuffled(sorted(set(ids)), rng)]
 
 
 def _exercise(
@@ -180,10 +181,6 @@ def _pick(items: Sequence[T], rng: np.random.Generator) -> T:
     return items[int(rng.integers(len(items)))]
 
 
-def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
-    return [items[int(place)] for place in rng.permutation(len(items))]
-
-
 def _some_world(rng: np.random.Generator) -> World:
     return training_world(FIRST_WORLD + int(rng.integers(WORLDS)))
 
@@ -194,7 +191,7 @@ def _retrieval(documents: Sequence[Sequence[str]], world_share: float, rng: np.r
     return retrieving.open_turns(documents, rng)
 
 
-def asked(exercises: Sequence[Exercise]) -> list[Turn]:
+def as_turns(exercises: Sequence[Exercise]) -> list[Turn]:
     """Exercises on one context as turns: the first in the prompt's own form, the others without the passages."""
     made = []
     for number, exercise in enumerate(exercises):

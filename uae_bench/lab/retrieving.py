@@ -14,7 +14,7 @@ import numpy as np
 
 from uae_bench.lab import english
 from uae_bench.lab.archive import LabDocument, LabPassage, LabQuery, World
-from uae_bench.prompts import PLAIN, RETRIEVAL, SENTENCE_END, expanding
+from uae_bench.prompts import PLAIN, RETRIEVAL, SENTENCE_END
 from uae_bench.records import UNANSWERABLE, Passage
 
 PROMPTS = RETRIEVAL["plain"]
@@ -46,15 +46,15 @@ def _on_a_list(document: LabDocument, queries: Sequence[LabQuery], rng: np.rando
         return _on_a_passage(document, queries, rng)
     lead = answered[int(rng.integers(len(answered)))]
     count = int(rng.integers(LISTED[0], LISTED[1] + 1))
-    tempting = _shuffled([*lead.partial, *lead.distractors, *lead.twins], rng)
-    others = _shuffled(sorted(by_id), rng)
+    tempting = shuffled([*lead.partial, *lead.distractors, *lead.twins], rng)
+    others = shuffled(sorted(by_id), rng)
     first = [lead.evidence[int(rng.integers(len(lead.evidence)))]] if rng.random() < 0.85 else []
     ids = list(dict.fromkeys([*first, *tempting[: int(rng.integers(1, count + 1))], *others]))[:count]
     told = rng.random() < KEPT_ORDER
-    ids = _as_found(lead, ids, rng) if told else _shuffled(ids, rng)
+    ids = _as_found(lead, ids, rng) if told else shuffled(ids, rng)
     titled = rng.random() < TITLED
-    texts = [_text(document, by_id[i], titled) for i in ids]
-    asked = [lead] if told else [lead, *(query for query in _shuffled(queries, rng) if query is not lead)]
+    texts = [shown_text(document, by_id[i], titled) for i in ids]
+    asked = [lead] if told else [lead, *(query for query in shuffled(queries, rng) if query is not lead)]
     held = [query for query in asked if set(query.evidence) & set(ids)]
     chosen = (held or asked)[: ASKED - 1] + [query for query in asked if query not in held][:1]
     made = []
@@ -69,7 +69,10 @@ def _on_a_list(document: LabDocument, queries: Sequence[LabQuery], rng: np.rando
 
 
 def open_turns(documents: Sequence[Sequence[str]], rng: np.random.Generator) -> list[Turn]:
-    """The same on lists of open text: which passage holds what the question leaves out?"""
+    """Lists of open text to order, each with one passage that holds what its question leaves out.
+
+    The quotation begins where the answer first stands in that passage: of a short one, perhaps within another word.
+    """
     count = int(rng.integers(LISTED[0], LISTED[1] + 1))
     shown = [english.passage(documents, rng, 50) for _ in range(count)]
     texts = [" ".join(words) for words in shown]
@@ -77,7 +80,7 @@ def open_turns(documents: Sequence[Sequence[str]], rng: np.random.Generator) -> 
     for turn in range(ASKED):
         place = int(rng.integers(count))
         question, answer = english.ask(shown[place], rng)
-        said = texts[place][max(texts[place].find(answer), 0) :]
+        said = texts[place][texts[place].index(answer) :]
         end = re.search(SENTENCE_END, said)
         numbers = [place, *(other for other in range(count) if other != place)]
         told = " > ".join(f"[{number + 1}]" for number in numbers)
@@ -106,8 +109,9 @@ def _ordered(query: LabQuery, ids: Sequence[str], by_id: dict[str, LabPassage]) 
 
 def quotation(query: LabQuery, passage: LabPassage) -> str:
     """The words of a passage that answer the query, to the end of their sentence. They begin where the answer does, or
-    the first part of one that lists two; where it is Yes or No, behind what the sentence repeats of the question. To
-    begin at the answer is what the families know; a sentence's first words would tell them nothing.
+    the first part of one that lists two; where it is Yes or No, behind the longest run of words that the sentence
+    repeats of the question, which in a paraphrase may be a single article. To begin at the answer is what the families
+    know; a sentence's first words would tell them nothing.
     """
     start, end = query.stated[query.evidence.index(passage.id)]
     words = passage.text.split()[start:end]
@@ -140,16 +144,16 @@ def _on_a_passage(document: LabDocument, queries: Sequence[LabQuery], rng: np.ra
     by_id = {passage.id: passage for passage in document.passages}
     ids = lead.evidence if lead.evidence and rng.random() < 0.6 else tuple(sorted(by_id))
     passage = by_id[ids[int(rng.integers(len(ids)))]]
-    text = _text(document, passage, rng.random() < TITLED)
+    text = shown_text(document, passage, rng.random() < TITLED)
     answers = [query for query in queries if passage.id in query.evidence]
     tempts = sorted(
-        (query for query in _shuffled(queries, rng) if query not in answers),
+        (query for query in shuffled(queries, rng) if query not in answers),
         key=lambda query: passage.id not in (*query.partial, *query.distractors, *query.twins),
     )
     made = []
-    for query in _shuffled([*answers[:ASKED], *tempts[: max(2, len(answers))]], rng)[: ASKED + 2]:
+    for query in shuffled([*answers[:ASKED], *tempts[: max(2, len(answers))]], rng)[: ASKED + 2]:
         verdict = "Yes" if query in answers else "No"
-        if rng.random() < 0.25 and query.answers:
+        if rng.random() < 0.25:
             made.append((PROMPTS.using(query.text, query.answers[0], text), verdict))
         else:
             made.append((PLAIN.judging(query.text, [Passage("", text, "", "")]), verdict))
@@ -158,7 +162,7 @@ def _on_a_passage(document: LabDocument, queries: Sequence[LabQuery], rng: np.ra
 
 
 def _expansion(document: LabDocument, queries: Sequence[LabQuery], rng: np.random.Generator) -> list[Turn]:
-    """A passage that answers the query, in the words in which the lab's passages do."""
+    """A passage that answers the query, in the words in which the lab's passages do, the answering sentence first."""
     answered = [query for query in queries if query.evidence]
     if not answered:
         return _on_a_passage(document, queries, rng)
@@ -170,9 +174,14 @@ def _expansion(document: LabDocument, queries: Sequence[LabQuery], rng: np.rando
     return [(expanding(query.text), " ".join([*words[start:end], *words[:start], *words[end:]]))]
 
 
-def _text(document: LabDocument, passage: LabPassage, titled: bool) -> str:
+def expanding(query: str) -> str:
+    """The prompt after which a family writes a passage that would answer the query."""
+    return f"Question: {query}\nPassage:"
+
+
+def shown_text(document: LabDocument, passage: LabPassage, titled: bool) -> str:
     return f"{document.title} / {passage.section}: {passage.text}" if titled else passage.text
 
 
-def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
+def shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
     return [items[int(place)] for place in rng.permutation(len(items))]

@@ -174,7 +174,7 @@ def _query(plan: Plan, document_id: str, slots: list[_Slot], knobs: Knobs, rng: 
 
 
 def _stated(plan: Plan, slot: _Slot) -> tuple[int, int]:
-    """The words of a passage in which it answers; typing errors leave their number as it is."""
+    """The half-open range of words, from 0, of the sentence that answers; typing errors leave their number as it is."""
     start = 0
     for sentence in slot.sentences:
         length = len(sentence.text.split())

@@ -33,7 +33,7 @@ ENCODED_TOGETHER = 1024
 """Texts that a tokenizer encodes at once: it keeps some hundred bytes for every token of them until all are done."""
 
 OPENING_TOKENS = 8
-"""More than a tokenizer puts before a text that is not in it: a begin token and its like."""
+"""Tokens that a tokenizer may add to a text, at most: a begin token and its like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +360,8 @@ def fit_passages(
 def _excess(tokenizer: Tokenizer, prompt: str, continuation: str, limit: int) -> int:
     """Tokens of both beyond the limit; 0 or less where they fit.
 
-    Tokens are at most as many as bytes, a begin token and its like aside: a short text is not encoded to count them.
+    A short text is not encoded to count them: tokens are at most as many as bytes, a begin token and its like aside,
+    unless a tokenizer writes single characters out as many.
     """
     bound = len("".join(tokenizer.frame(prompt, continuation)).encode()) + OPENING_TOKENS - limit
     return bound if bound <= 0 else count_tokens(tokenizer, prompt, continuation) - limit
