@@ -97,6 +97,10 @@ class Cost(_Strict):
         return {name: value for name, value in whole(self).items() if value != {}}
 
 
+ASKING = "asking "
+"""Before the names of prompts with which a row itself asks a language model; all others judge it."""
+
+
 class ResultRecord(_Strict):
     """Everything deterministic about one row: from here a stranger reaches values, run, prompt, models and code."""
 

@@ -90,7 +90,7 @@ def test_a_record_tells_every_model_that_was_asked_and_the_prompts(card: Path, t
     assert asked == {"asked by rankgpt": one, "asked by rankgpt (2)": other}
     accounts = runs.read_asked(folder_of(tmp_path, name) / "asked.jsonl")
     assert sorted({each.step for each in accounts}) == ["rankgpt", "rankgpt (2)"]
-    assert record.prompts["plain, retrieval"] == RETRIEVAL["plain"].digest
+    assert record.prompts["asking plain, retrieval"] == RETRIEVAL["plain"].digest
 
 
 def test_a_reference_tells_what_the_chain_before_it_asked(card: Path, tmp_path: Path) -> None:

@@ -76,6 +76,25 @@ def test_where_less_is_better_the_least_is_bold_and_first(tmp_path: Path) -> Non
     assert text.index("| mild") < text.index("| harmful")
 
 
+def test_prompts_of_judges_part_tables_and_those_that_a_row_asks_with_do_not(tmp_path: Path) -> None:
+    judging = {"plain": digest("judging")}
+    ranks = judging | {"asking plain, retrieval": digest("ranking")}
+    folders = [
+        write_result(tmp_path / name, {"AP": values}, system=name, prompts=prompts)
+        for name, values, prompts in (
+            ("bm25", [0.0] * ENOUGH, judging),
+            ("bm25>rankgpt", [1.0] * ENOUGH, ranks),
+            ("elsewhere", [1.0] * ENOUGH, {"plain": digest("other words")}),
+        )
+    ]
+    text = page(tmp_path / "boards", *folders)
+    assert text.count("### Retrieval") == 2
+    first, second = (part.partition("### ")[0] for part in text.split("### Retrieval")[1:])
+    together = first if "bm25\\>rankgpt" in first else second
+    assert "| bm25 " in together
+    assert "elsewhere" not in together
+
+
 def test_references_stand_last_in_italics_and_take_no_part(tmp_path: Path) -> None:
     folders = [
         write_result(tmp_path / "oracle", {"AP": [1.0] * ENOUGH}, system="oracle", kind="reference"),

@@ -33,12 +33,14 @@ from uae_bench.experiment.bench import (
 )
 from uae_bench.experiment.host import processor
 from uae_bench.experiment.plan import Row, TaskPlan
+from uae_bench.experiment.setup import Setup
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.lm.spec import parse_lm
 from uae_bench.metrics import answer_kinds, latency_by_stage, throughput, usage
-from uae_bench.prompts import RETRIEVAL
+from uae_bench.prompts import RETRIEVAL, PromptTemplate
 from uae_bench.records import Asked, Comparison, Interval
 from uae_bench.result import (
+    ASKING,
     GROUPS,
     MANIFEST,
     MEASURED,
@@ -192,6 +194,12 @@ def _copy(role: str, artifact: Artifact, folder: Path) -> None:
                 shutil.copyfile(artifact.folder / name, folder / name)
 
 
+def _asked_with(row: Row, setup: Setup) -> list[PromptTemplate]:
+    """The answering templates of the models that a row itself asks, to rank or for samples."""
+    sampling = [parse_lm(setup.generator)] if row.samples else []
+    return [spec.prompt for spec in (*row.asked, *sampling)]
+
+
 def _groups(plan: TaskPlan) -> QueryGroups:
     """The document and the kind of answer of every scored query."""
     test = plan.test
@@ -206,8 +214,9 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
     pools = runner.make(plan.test_pools)
     before = [artifacts[role] for role in ("first", "samples") if role in artifacts]
     telling = (pools, *before, artifacts["run"], artifacts["evaluate"])
-    ranking = {spec.prompt.name: RETRIEVAL[spec.prompt.name].digest for spec in row.asked}
-    asked = [judge.spec for judge in row.judges] + ([parse_lm(setup.generator)] if row.samples else [])
+    judging = {judge.spec.prompt.name: judge.spec.prompt.digest for judge in row.judges}
+    asking = {prompt.name: prompt.digest for prompt in _asked_with(row, setup)}
+    ranking = {f"{spec.prompt.name}, retrieval": RETRIEVAL[spec.prompt.name].digest for spec in row.asked}
     return ResultRecord(
         uae_bench=uae_bench.__version__,
         task=task.name,
@@ -228,8 +237,7 @@ def _record(plan: TaskPlan, row: Row, artifacts: Mapping[str, Artifact], runner:
         effective_documents=effective_clusters(documents),
         settings=row.settings,
         models=row.models,
-        prompts={spec.prompt.name: spec.prompt.digest for spec in (*asked, *row.asked)}
-        | {f"{name}, retrieval": digest for name, digest in ranking.items()},
+        prompts=judging | {f"{ASKING}{name}": digest for name, digest in {**asking, **ranking}.items()},
         measures=tuple(MeasureResult.model_validate(measure) for measure in measures),
         per_query=PerQuery(file=VALUES, digest=file_digest(artifacts["evaluate"].folder / VALUES)),
         groups=PerQuery(file=GROUPS, digest=hashlib.sha256(groups.encode()).hexdigest()),

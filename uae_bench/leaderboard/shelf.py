@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from uae_bench import runs
 from uae_bench.errors import BadInput
 from uae_bench.records import Value
-from uae_bench.result import ModelRef, QueryGroups, ResultRecord, read_checked, read_groups, read_record
+from uae_bench.result import ASKING, ModelRef, QueryGroups, ResultRecord, read_checked, read_groups, read_record
 from uae_bench.store import file_digest
 from uae_bench.task.card import safe_name
 
@@ -199,7 +199,8 @@ def comparability(record: ResultRecord) -> dict[str, Any]:
         model = judge(record, role)
         facts[role] = model.spec if model else None
         facts |= {f"{role} {name}": value for name, value in (model.identity if model else {}).items()}
-    return facts | {f"prompt {name}": digest[:SHOWN_DIGEST] for name, digest in record.prompts.items()}
+    judging = {name: digest for name, digest in record.prompts.items() if not name.startswith(ASKING)}
+    return facts | {f"prompt {name}": digest[:SHOWN_DIGEST] for name, digest in judging.items()}
 
 
 def configuration(record: ResultRecord) -> dict[str, Any]:
@@ -210,7 +211,8 @@ def configuration(record: ResultRecord) -> dict[str, Any]:
     for role, model in record.models.items():
         facts[role] = model.spec
         facts |= {f"{role} {name}": value for name, value in model.identity.items()}
-    return facts
+    asking = {name: digest for name, digest in record.prompts.items() if name.startswith(ASKING)}
+    return facts | {f"prompt {name}": digest[:SHOWN_DIGEST] for name, digest in asking.items()}
 
 
 def seedless_settings(record: ResultRecord) -> dict[str, dict[str, Any]]:
