@@ -112,12 +112,15 @@ def _asked(entry: Entry, cost: Cost) -> list[str]:
 
 
 def _paid_table(rows: Sequence[Row]) -> list[str]:
-    """After how many queries what a system's labels and training took has been saved, against each reranker."""
-    entries = [(row, entry) for row in rows if row.ranked for entry in row.entries]
+    """After how many queries what a system's labels and training took has been saved, against each reranker.
+
+    Seeds cost alike: a row is told by its first.
+    """
+    entries = [(row, row.entries[0]) for row in rows if row.ranked]
     learnt = [(row, entry) for row, entry in entries if _once(entry) and not _reranks(entry)]
     rerankers = [(row, entry) for row, entry in entries if _reranks(entry) and not _once(entry)]
     body = [
-        [_label(row, own), _label(other_row, other), *_seconds_paid(own, other), *_tokens_paid(own, other)]
+        [plain(row.label), plain(other_row.label), *_seconds_paid(own, other), *_tokens_paid(own, other)]
         for row, own in learnt
         for other_row, other in rerankers
     ]
@@ -126,7 +129,8 @@ def _paid_table(rows: Sequence[Row]) -> list[str]:
     about = (
         "What was spent once, on labels, states and training, is paid for when queries have saved as much. Seconds are "
         "compared where both were measured on one host; a query takes the median over all stages. Tokens are those of "
-        f"language models; a query of a system that asks none takes 0. {NONE}: not known, or not measured alike."
+        "language models; a query of a system that asks none takes 0. Of several seeds the first stands here. "
+        f"{NONE}: not known, or not measured alike."
     )
     return ["### Paid for", "", about, "", *table(PAID, body), ""]
 
@@ -152,7 +156,7 @@ def _seconds_paid(own: Entry, other: Entry) -> list[str]:
     if len(known) < len(spent) or _host(mine) != _host(its) or "total" not in mine.latency:
         return [f"{sum(known):,.1f}" if len(known) == len(spent) else NONE, NONE, NONE]
     each, saved = mine.latency["total"].p50, its.latency["total"].p50
-    times = f"{1000 * each:.3g} / {1000 * saved:.3g}{BREAK}{saved / each:,.0f} ×"
+    times = f"{_three_digits(1000 * each)} / {_three_digits(1000 * saved)}{BREAK}{saved / each:,.0f} ×"
     return [f"{sum(known):,.1f}", times, _queries(break_even(sum(known), each, saved))]
 
 
@@ -212,7 +216,13 @@ def _calls(entry: Entry, measured: Measurements, wanted: Callable[[str], bool]) 
 
 
 def _milliseconds(latency: Percentiles | None) -> str:
-    return " / ".join(f"{1000 * t:.3g}" for t in (latency.p50, latency.p95, latency.p99)) if latency else NONE
+    if latency is None:
+        return NONE
+    return " / ".join(_three_digits(1000 * seconds) for seconds in (latency.p50, latency.p95, latency.p99))
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _host(measured: Measurements) -> str:
