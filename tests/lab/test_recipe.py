@@ -98,11 +98,11 @@ def test_every_shipped_family_has_a_whole_loss_curve_and_a_card() -> None:
             assert words in card
 
 
-STEPS = 100
+STEPS = 200
 
 
 def test_the_first_steps_repeat_the_committed_loss_curve() -> None:
-    # A minute on one core. Each point is a mean over some 5,000 answer tokens. On the kind of machine that made the
+    # Two minutes on one core. Each point is a mean over some 5,000 answer tokens. On the kind of machine that made the
     # weights it repeats to the last digit; another processor sums in another order and another Python has other
     # documentation, which moves later points by some hundredths: bfloat16, much coarser, moved one of the first ten by
     # 0.11 and all by 0.03 on average. Without the planted circuit the first point is above 4, not below 3.
