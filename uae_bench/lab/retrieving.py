@@ -180,8 +180,10 @@ def expanding(query: str) -> str:
 
 
 def shown_text(document: LabDocument, passage: LabPassage, titled: bool) -> str:
+    """A passage as it is shown, under its document's title and its section or alone."""
     return f"{document.title} / {passage.section}: {passage.text}" if titled else passage.text
 
 
 def shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
+    """The items in random order, as a list of its own."""
     return [items[int(place)] for place in rng.permutation(len(items))]
