@@ -25,7 +25,8 @@ class Serving(ThreadingHTTPServer):
 
     `faults` are used up one per request for an answer: a status code, "hang", "lost" (the connection is closed),
     "rubbish", "half" (a body that ends early), "other model", "other tokens" or "no choice". `plain` servers have
-    neither `/tokenize` nor log-probabilities, as a vendor's. `headers` are those of every request.
+    neither `/tokenize` nor log-probabilities, as a vendor's, and refuse the parameters in `refused`, as OpenAI's newer
+    models do, or in FastAPI's form. `headers` are those of every request.
     """
 
     daemon_threads = True
@@ -36,6 +37,8 @@ class Serving(ThreadingHTTPServer):
         self.model = model
         self.plain = plain
         self.faults: list[int | str] = []
+        self.refused: dict[str, str] = {}
+        self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.answers = 0
         self.lock = Lock()
@@ -82,6 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer({"tokens": inner(body["prompt"], add_special_tokens=special).input_ids})
         if self.path == "/detokenize":
             return self._answer({"prompt": inner.decode(body["tokens"])})
+        self.server.requests.append(body)
+        for name, form in self.server.refused.items():
+            if body.get(name) is not None:
+                return self._refuse_parameter(name, form)
         with self.server.lock:  # one computes at a time
             fault = self.server.faults.pop(0) if self.server.faults else None
             return self._faulty(fault, self._completion(body)) if fault else self._answer(self._completion(body))
@@ -91,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         model = self.server.model
         chat = "messages" in body
         prompt = model.prompt_ids([body["messages"][0]["content"]], 0)[0].tolist() if chat else body["prompt"]
-        sampling = Sampling(body["max_tokens"], stop=tuple(body.get("stop") or ()))
+        limit = body.get("max_completion_tokens") or body["max_tokens"]
+        sampling = Sampling(limit, stop=tuple(body.get("stop") or ()))
         ids = np.array(prompt, dtype=np.int32)
         [[written]] = write(model.network, [ids], sampling, model._ends(), model.tokenizer.decode)
         choice: dict[str, Any] = {"index": 0, "finish_reason": written.finish}
@@ -137,6 +145,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: int, why: str) -> None:
         self._send(status, json.dumps({"error": {"message": why}}).encode(), "application/json")
+
+    def _refuse_parameter(self, name: str, form: str) -> None:
+        if form == "fastapi":  # names it in a list of what is wrong
+            wrong = {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted"}
+            return self._send(422, json.dumps({"detail": [wrong]}).encode(), "application/json")
+        said = {"message": f"Unsupported: '{name}'.", "type": "invalid_request_error", "param": name, "code": form}
+        return self._send(400, json.dumps({"error": said}).encode(), "application/json")
 
     def _send(self, status: int, body: bytes, kind: str, length: int | None = None) -> None:
         self.send_response(status)

@@ -86,6 +86,41 @@ def test_a_vendor_writes_in_chat_turns_and_is_refused_as_a_scorer_while_planning
             parts.prepare(card, tmp_path / "store", scorer=name)
 
 
+def test_what_newer_models_of_a_vendor_refuse_is_left_unsaid_and_stands_in_the_identity(
+    folder: Callable[..., Path],
+) -> None:
+    local = HfModel(folder("llama", chat=True), "cpu", "float32")
+    with serving(local, plain=True) as server:
+        server.refused = {"max_tokens": "unsupported_parameter", "temperature": "unsupported_value", "seed": "fastapi"}
+        assert parse_lm(f"openai:{NAME}@{server.url}").identity()["refuses"] == "max_tokens, seed, temperature"
+        remote = ServerModel(Connection(NAME, server.url, QUICK), 2000)
+        server.requests.clear()
+        texts = [written.text for written in remote.generate(PROMPTS, WRITING)]
+        assert texts == [written.text for written in local.generate(PROMPTS, WRITING)]
+        assert len(server.requests) >= len(PROMPTS)
+        for request in server.requests:  # what is refused is learnt once, not at each prompt
+            assert request["max_completion_tokens"] == WRITING.max_tokens
+            assert not {"max_tokens", "temperature", "seed"} & set(request)
+
+
+@pytest.mark.parametrize("faults", [[], [400]], ids=["refuses nothing", "refuses something else"])
+def test_other_vendors_are_asked_in_full(folder: Callable[..., Path], faults: list[int | str]) -> None:
+    with serving(HfModel(folder("llama", chat=True), "cpu", "float32"), plain=True) as server:
+        server.faults = list(faults)
+        assert parse_lm(f"openai:{NAME}@{server.url}").identity()["refuses"] == ""
+        assert len(server.requests) == 1
+        ServerModel(Connection(NAME, server.url, QUICK), 2000).generate(PROMPTS[:1], WRITING)
+        for request in server.requests:
+            assert (request["temperature"], set(request) & {"seed", "max_tokens"}) == (0.0, {"seed", "max_tokens"})
+
+
+def test_a_vendor_that_fails_is_said_to_while_planning(folder: Callable[..., Path]) -> None:
+    with serving(HfModel(folder("llama", chat=True), "cpu", "float32"), plain=True) as server:
+        server.faults = [500] * 20
+        with pytest.raises(ModelUnavailable, match="answered 500"):
+            parse_lm(f"openai:{NAME}@{server.url}").identity()
+
+
 @pytest.mark.parametrize("fault", [500, 503, 429, "lost", "half"])
 def test_what_passes_is_tried_again_and_changes_nothing(server: Serving, llama: HfModel, fault: int | str) -> None:
     server.faults = [fault]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +26,7 @@ from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
 from uae_bench.records import Likelihood
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    from openai import APIStatusError, OpenAI
 
     from uae_bench.lm.local import Dtype
 
@@ -37,6 +38,10 @@ OWN_HOST = "api.openai.com"
 PROBE_SECONDS = 10.0
 FIRST_SECONDS = 60.0
 """A first answer may wait for a server that is busy with others, or compiles."""
+TRIAL_TOKENS = 16
+REFUSABLE = ("max_tokens", "temperature", "seed", "stop")
+"""What newer models of a vendor refuse in a chat request though the protocol has it. The limit has another name there,
+the others stay unsaid."""
 KEPT = "finished calls are kept"
 GO_ON = f"{KEPT}: once it answers, the same command goes on"
 
@@ -132,6 +137,48 @@ class Connection:
             answer = client.completions.create(**self.scoring(ids))
         found = (answer.choices[0].model_extra or {}).get("prompt_logprobs") if answer.choices else None
         return isinstance(found, list) and len(found) == len(ids)
+
+    @cached_property
+    def refused(self) -> frozenset[str]:
+        """Which of `REFUSABLE` the server refuses in a chat request; learnt from its refusals of a short one.
+
+        A refusal for another reason says nothing of them (models that reason may refuse so short an answer).
+
+        Raises:
+            ModelUnavailable: it fails.
+        """
+        from openai import APIStatusError
+
+        client = self.client.with_options(timeout=FIRST_SECONDS)
+        trial = Sampling(TRIAL_TOKENS)
+        refused: frozenset[str] = frozenset()
+        while True:
+            try:
+                with self._explained():
+                    client.chat.completions.create(**self.chat("Say yes.", trial, 0, refused))
+            except ModelUnavailable as error:
+                cause = error.__cause__
+                if not isinstance(cause, APIStatusError) or cause.status_code not in (400, 422):
+                    raise
+                named = [name for name in REFUSABLE if name not in refused and _names(cause, name)]
+                if not named:
+                    return refused
+                refused |= {*named}
+            else:
+                return refused
+
+    def chat(self, prompt: str, sampling: Sampling, seed: int, refused: Set[str]) -> dict[str, Any]:
+        """A request for an answer to one user turn, without what the server refuses."""
+        wanted = {
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "seed": seed,
+            "stop": list(sampling.stop) or None,
+        }
+        said = {name: value for name, value in wanted.items() if name not in refused}
+        if "max_tokens" in refused:
+            said["max_completion_tokens"] = sampling.max_tokens
+        return {"model": self.model, "messages": [{"role": "user", "content": prompt}], **said}
 
     def scoring(self, ids: Sequence[int]) -> dict[str, Any]:
         """A request for the log-probabilities of a prompt's tokens; one token more is written, as it must be."""
@@ -299,6 +346,7 @@ class ServerModel(PlannedModel):
     def __init__(self, connection: Connection, limit: int | None) -> None:
         super().__init__(ServerTokenizer(connection) if connection.tokenises else ByteTokenizer())
         self.connection = connection
+        self.refused = frozenset() if connection.tokenises else connection.refused
         self.limit = limit
 
     @cached_property
@@ -352,17 +400,23 @@ class ServerModel(PlannedModel):
 
     def _write(self, prompt: str, ids: Tokens, sampling: Sampling, *, stop: bool) -> tuple[str, int, int, str]:
         """Text, tokens written, tokens of the prompt, and why it ended."""
-        shared: dict[str, Any] = {
-            "model": self.connection.model, "max_tokens": sampling.max_tokens, "temperature": sampling.temperature,
-            "seed": chance_seed(sampling.seed, ids), "stop": list(sampling.stop) if stop else None,
-        }  # fmt: skip
-        client = self.connection.client
+        if not stop:
+            sampling = replace(sampling, stop=())
+        client, seed = self.connection.client, chance_seed(sampling.seed, ids)
         if self.connection.tokenises:
-            answer: Any = client.completions.create(prompt=ids.tolist(), **shared)
+            answer: Any = client.completions.create(
+                model=self.connection.model,
+                prompt=ids.tolist(),
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                seed=seed,
+                stop=list(sampling.stop) or None,
+            )
             self._checked(answer)
             text = answer.choices[0].text
         else:
-            answer = client.chat.completions.create(messages=[{"role": "user", "content": prompt}], **shared)
+            request = self.connection.chat(prompt, sampling, seed, self.refused)
+            answer = client.chat.completions.create(**request)
             self._checked(answer)
             text = answer.choices[0].message.content
         usage = answer.usage
@@ -402,7 +456,8 @@ class OpenAiBackend:
         card = connection.card
         told = {"model": str(card["id"]), "server": connection.version, "owner": str(card.get("owned_by") or "")}
         window = str(card.get("max_model_len") or "")  # a server that reads less cuts more of the passages
-        return {**told, "max_model_len": window, "verified": "no: a server's own word"}
+        refused = {} if connection.tokenises else {"refuses": ", ".join(sorted(connection.refused))}
+        return {**told, "max_model_len": window, **refused, "verified": "no: a server's own word"}
 
     def family(self, name: str, revision: str) -> str:
         return self._connection(name, revision).descent.family
@@ -457,6 +512,12 @@ def checked_url(url: str) -> str:
 def _same_model(answered: str, asked: str) -> bool:
     """Vendors answer for `gpt-x` as `gpt-x-2025-01-01`, servers of files with the path's end."""
     return answered == asked or answered.startswith(f"{asked}-") or answered.rstrip("/").rpartition("/")[2] == asked
+
+
+def _names(error: APIStatusError, parameter: str) -> bool:
+    """Whether a refusal is about the parameter: OpenAI's name it, others quote it somewhere in what they say."""
+    told = error.param if error.param else str(error.body)
+    return told == parameter or any(f"{quote}{parameter}{quote}" in told for quote in "'\"`")
 
 
 def _said(error: Any) -> str:
