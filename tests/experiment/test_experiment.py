@@ -49,6 +49,9 @@ def test_every_system_and_seed_is_a_row_and_what_is_not_random_has_one(finished:
 def test_two_seeds_of_chance_are_two_runs(finished: Finished) -> None:
     runs = [(finished.folder("random", seed) / "run.trec").read_bytes() for seed in (0, 1)]
     assert runs[0] != runs[1]
+    records = [finished.record("random", seed) for seed in (0, 1)]
+    assert [record.seed for record in records] == [0, 1]
+    assert records[0].settings == records[1].settings == {"random": {}}  # a seed makes no other row
 
 
 def test_oracles_are_bounds(finished: Finished) -> None:

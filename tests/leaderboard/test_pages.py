@@ -188,12 +188,18 @@ def test_the_same_system_otherwise_configured_is_another_row_named_by_what_diffe
     assert cells(text, "bm25 (bm25.b=0.75)")[0].startswith("**0.750**")
 
 
-def test_a_seed_among_the_settings_makes_no_other_row(tmp_path: Path) -> None:
+def test_a_seed_that_was_set_is_a_setting_like_any_other(tmp_path: Path) -> None:
+    """What `seper` samples by: the same for the seeds of a training, whichever of them it happens to equal."""
+    rows = [(0, 0), (1, 0), (0, 1), (1, 1)]
     folders = [
-        write_result(tmp_path / f"{seed}", {"AP": [0.5] * ENOUGH}, seed=seed, settings={"random": {"seed": seed}})
-        for seed in (0, 1)
+        write_result(
+            tmp_path / f"{seed}{drawn}", {"AP": [0.5] * ENOUGH}, seed=seed, settings={"seper": {"seed": drawn}}
+        )
+        for n, (seed, drawn) in enumerate(rows)
     ]
-    assert "bm25<br>2 seeds" in page(tmp_path / "boards", *folders)
+    text = page(tmp_path / "boards", *folders)
+    assert "bm25 (seper.seed=0)<br>2 seeds" in text and "bm25 (seper.seed=1)<br>2 seeds" in text
+    assert "bm25<br>2 seeds" in page(tmp_path / "other boards", *folders[:2])
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,9 @@ READ_ALIKE = {"dense": frozenset({"max_length", "index"}), "cross-encoder": froz
 ANSWER_TOKENS = 64
 """How long an answer may grow; the references of the tasks at hand are nearly all shorter."""
 
+SEED = "seed"
+"""The option by which a component reads its row's seed. The record tells it once, as the row's."""
+
 NO_SEED = 0
 """The seed of a row that reads none, whatever seeds others are given: run with other ones, it is the same row."""
 
@@ -274,7 +277,7 @@ class TaskPlan:
             f"states for {name}": self._model_ref(parse_lm(reader)) for name, reader in readers.items() if reader
         }
         options: dict[str, Mapping[str, Json]] = {
-            name: config.model_dump(mode="json") for name, config in configs.items()
+            name: config.model_dump(mode="json", exclude={SEED}) for name, config in configs.items()
         }
         options |= {name: self._options(name).model_dump(mode="json") for name in trained}
         learnt_from = self.setup.training
@@ -472,7 +475,7 @@ class TaskPlan:
             given = {
                 key: value for key, value in terms.settings.get(kind, {}).items() if key in READ_ALIKE.get(kind, ())
             }
-        seeded = {"seed": seed} if "seed" in model.model_fields else {}
+        seeded = {SEED: seed} if SEED in model.model_fields else {}
         if seeded.keys() & given.keys():
             raise UsageError(f"{name}.seed would give every seed the same row", hint="use --seeds 0,1,2")
         return checked(model, name, {**seeded, **given})
@@ -481,7 +484,7 @@ class TaskPlan:
         return ModelRef(spec=spec.shown, identity=dict(self.test.identity(spec)), family=self._family(spec.text))
 
     def _reads_seed(self, name: str) -> bool:
-        return name in TRAINERS or "seed" in _settings_of(name).model_fields
+        return name in TRAINERS or SEED in _settings_of(name).model_fields
 
     def _share(self, key: tuple[object, ...], made: Shared) -> Shared:
         """What was first made under the key: rows share steps, and so the work behind them."""

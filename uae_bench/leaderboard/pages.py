@@ -9,7 +9,7 @@ from uae_bench.leaderboard.costs import cost_table
 from uae_bench.leaderboard.figures import FEW_SEEDS, UNDEFINED, figure_tables
 from uae_bench.leaderboard.markdown import code, folded, link, plain
 from uae_bench.leaderboard.section import Row, Section, differing, findings, sections
-from uae_bench.leaderboard.shelf import EVALUATE, SHOWN_DIGEST, Entry, by_task, entries, page_file, seedless_settings
+from uae_bench.leaderboard.shelf import EVALUATE, SHOWN_DIGEST, Entry, by_task, entries, page_file
 from uae_bench.result import ResultRecord
 from uae_bench.significance import LEAST_EFFECTIVE
 from uae_bench.store import write_atomically
@@ -144,7 +144,7 @@ def _sources(record: ResultRecord) -> list[str]:
         identity = ", ".join(f"{name} {value[:SHOWN_DIGEST]}" for name, value in sorted(model.identity.items()))
         lines.append(f"- {plain(role)}: {plain(model.spec)}" + (f" ({plain(identity)})" if identity else ""))
     lines += [f"- prompt {plain(name)}: `{digest[:SHOWN_DIGEST]}`" for name, digest in sorted(record.prompts.items())]
-    for component, options in sorted(seedless_settings(record).items()):
+    for component, options in sorted(record.settings.items()):
         told = ", ".join(f"{name} {value}" for name, value in sorted(options.items()))
         lines.append(f"- settings of {plain(component)}: {plain(told) or 'none'}")
     return [*lines, f"- uae-bench {plain(record.uae_bench)}"]

@@ -206,18 +206,10 @@ def comparability(record: ResultRecord) -> dict[str, Any]:
 def configuration(record: ResultRecord) -> dict[str, Any]:
     """What makes a row another row: the system, where it was trained, its settings and models; the seed is left out."""
     facts: dict[str, Any] = {"system": record.system, "kind": record.kind, "trained on": record.train_task}
-    for component, options in seedless_settings(record).items():
+    for component, options in record.settings.items():
         facts |= {f"{component}.{name}": value for name, value in options.items()}
     for role, model in record.models.items():
         facts[role] = model.spec
         facts |= {f"{role} {name}": value for name, value in model.identity.items()}
     asking = {name: digest for name, digest in record.prompts.items() if name.startswith(ASKING)}
     return facts | {f"prompt {name}": digest[:SHOWN_DIGEST] for name, digest in asking.items()}
-
-
-def seedless_settings(record: ResultRecord) -> dict[str, dict[str, Any]]:
-    """The settings of each component without the row's own seed."""
-    return {
-        component: {name: value for name, value in options.items() if (name, value) != ("seed", record.seed)}
-        for component, options in record.settings.items()
-    }
