@@ -178,6 +178,10 @@ class ContrastRow:
     likelihood: Likelihood
 
 
+Finish = Literal["stop", "length", "refused"]
+"""Why an answer ended: by an end token or stop text, at the limit, or because a vendor's model declined to answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRecord:
     """What a generator wrote for one query, the passages it was shown (best first) and what that cost in tokens."""
@@ -188,7 +192,7 @@ class GenerationRecord:
     prompt_tokens: int
     completion_tokens: int
     truncated_tokens: int
-    finish: Literal["stop", "length"]
+    finish: Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from tests.lm.serving import NAME, serving
 from uae_bench.doctor import Finding, largest, require_passed
 from uae_bench.doctor.language_model import NOISE, noise, probe_length, probe_scoring, probe_writing
 from uae_bench.errors import CheckFailed
+from uae_bench.lm.connection import Connection
 from uae_bench.lm.hf import HfModel
 from uae_bench.lm.resources import LmResources
-from uae_bench.lm.server import Connection, ServerModel
+from uae_bench.lm.server import ServerModel
 from uae_bench.lm.spec import parse_lm
 from uae_bench.lm.tokenizer import HfTokenizer
 

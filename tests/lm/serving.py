@@ -18,15 +18,17 @@ from uae_bench.lm.hf import HfModel
 from uae_bench.lm.writing import write
 
 NAME = "tiny"
+Fault = int | str | dict[str, Any]
 
 
 class Serving(ThreadingHTTPServer):
     """Answers as vLLM's server does, from `model`.
 
     `faults` are used up one per request for an answer: a status code, "hang", "lost" (the connection is closed),
-    "rubbish", "half" (a body that ends early), "other model", "other tokens" or "no choice". `plain` servers have
-    neither `/tokenize` nor log-probabilities, as a vendor's, and refuse the parameters in `refused`, as OpenAI's newer
-    models do, or in FastAPI's form. `headers` are those of every request.
+    "rubbish", "half" (a body that ends early), "other tokens", "echo" (a refusal that repeats the request's headers),
+    or fields that stand in place of the answer's. `plain` servers have neither `/tokenize` nor
+    log-probabilities, as a vendor's, and refuse the parameters in `refused`, as OpenAI's newer models do, or in
+    FastAPI's form. `pages` answer what they hold instead. `headers` are those of every request.
     """
 
     daemon_threads = True
@@ -36,7 +38,9 @@ class Serving(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.model = model
         self.plain = plain
-        self.faults: list[int | str] = []
+        self.faults: list[Fault] = []
+        self.pages: dict[str, object] = {}
+        self.root = "x/tiny-llama"
         self.refused: dict[str, str] = {}
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -60,9 +64,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
+        if self.path in self.server.pages:
+            return self._answer(self.server.pages[self.path])
         if self.path == "/v1/models":
             card = {"id": NAME, "object": "model", "created": 0, "owned_by": "tests"}
-            told = {} if self.server.plain else {"max_model_len": self.server.model.window, "root": "x/tiny-llama"}
+            told = {} if self.server.plain else {"max_model_len": self.server.model.window, "root": self.server.root}
             return self._answer({"object": "list", "data": [{**card, **told}]})
         if self.path == "/version" and not self.server.plain:
             return self._answer({"version": "0.0"})
@@ -72,13 +78,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         inner = self.server.model.tokenizer.inner
+        if self.path in self.server.pages:
+            return self._answer(self.server.pages[self.path])
         if self.path in ("/tokenize", "/detokenize") and self.server.plain:
             return self._refuse(404, "Not Found")
         if self.path == "/tokenize" and "messages" in body:
             if not inner.chat_template:
                 return self._refuse(400, "no chat template")
             turns = body["messages"]
-            text = inner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+            switches = body.get("chat_template_kwargs", {})
+            text = inner.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **switches)
             return self._answer({"tokens": inner(text, add_special_tokens=False).input_ids})
         if self.path == "/tokenize":
             special = body.get("add_special_tokens", True)
@@ -114,10 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": len(prompt), "completion_tokens": written.completion_tokens, "total_tokens": 0}
         return {"id": "1", "object": "x", "created": 0, "model": NAME, "choices": [choice], "usage": usage}
 
-    def _faulty(self, fault: int | str, told: dict[str, Any]) -> None:
+    def _faulty(self, fault: Fault, told: dict[str, Any]) -> None:
         match fault:
             case int():
                 return self._refuse(fault, "as asked")
+            case dict():
+                return self._answer({**told, **fault})
+            case "echo":
+                return self._refuse(400, f"a bad request: {self.server.headers[-1]}")
             case "hang":
                 time.sleep(5)
             case "lost":
@@ -131,16 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, whole[:40], "application/json", length=len(whole))
                 self.close_connection = True
                 return None
-            case "other model":
-                return self._answer({**told, "model": "another"})
             case "other tokens":
                 told["choices"][0]["prompt_logprobs"] = [None] * len(told["choices"][0]["prompt_logprobs"])
                 return self._answer(told)
-            case "no choice":
-                return self._answer({**told, "choices": []})
         return self._answer(told)
 
-    def _answer(self, told: dict[str, Any]) -> None:
+    def _answer(self, told: object) -> None:
         self._send(200, json.dumps(told).encode(), "application/json")
 
     def _refuse(self, status: int, why: str) -> None:

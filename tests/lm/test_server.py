@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from traceback import format_exception
 from typing import Any
 
 import pytest
 
 from tests.experiment import parts
-from tests.lm.serving import NAME, Serving, serving
+from tests.lm.serving import NAME, Fault, Serving, serving
 from tests.lm.test_hf import PAIRS
 from uae_bench.errors import BadInput, ModelUnavailable, NotPossible, UsageError
 from uae_bench.experiment import Experiment
 from uae_bench.lm.base import Sampling
+from uae_bench.lm.connection import KEY, OWN_KEY, Connection
 from uae_bench.lm.hf import HfModel
-from uae_bench.lm.resources import LmResources
-from uae_bench.lm.server import KEY, OWN_KEY, Connection, ServerModel
+from uae_bench.lm.resources import LmResources, Spent
+from uae_bench.lm.server import ServerModel, same_model
 from uae_bench.lm.spec import parse_lm
+from uae_bench.lm.tokenizer import HfTokenizer
 from uae_bench.prompts import INSTRUCT, PLAIN
 
 QUICK = LmResources(timeout=60, retries=1, concurrency=4)
@@ -104,7 +108,7 @@ def test_what_newer_models_of_a_vendor_refuse_is_left_unsaid_and_stands_in_the_i
 
 
 @pytest.mark.parametrize("faults", [[], [400]], ids=["refuses nothing", "refuses something else"])
-def test_other_vendors_are_asked_in_full(folder: Callable[..., Path], faults: list[int | str]) -> None:
+def test_other_vendors_are_asked_in_full(folder: Callable[..., Path], faults: list[Fault]) -> None:
     with serving(HfModel(folder("llama", chat=True), "cpu", "float32"), plain=True) as server:
         server.faults = list(faults)
         assert parse_lm(f"openai:{NAME}@{server.url}").identity()["refuses"] == ""
@@ -140,16 +144,162 @@ def test_what_passes_is_tried_again_and_changes_nothing(server: Serving, llama: 
         ("half", "cannot be reached"),
         ("hang", "did not answer within 2 s, 2 times"),
         ("rubbish", "answered with rubbish"),
-        ("other model", "the answer is by 'another', not by 'tiny'"),
-        ("other tokens", "log-probabilities of other tokens"),
-        ("no choice", "an answer without a choice"),
+        ({"model": "another"}, "the answer is by 'another', not by 'tiny'"),
+        ("other tokens", "no log-probability for every token that was asked for"),
+        ({"choices": []}, "answered with rubbish: choices: "),
+        ({"choices": None, "error": {"message": "slow down"}}, "answered with rubbish: choices: "),
+        ({"choices": [{}]}, "neither a text nor a message"),
+        ({"choices": ["a"]}, "answered with rubbish: choices.0: "),
+        ({"choices": [{"text": ["a"]}]}, r"answered with rubbish: choices\.0\.text: "),
+        ({"choices": [{"text": "a", "prompt_logprobs": [{}]}]}, "no log-probability for every token"),
+        ({"usage": "much"}, "answered with rubbish: usage: "),
     ],
 )
-def test_what_stays_is_said_with_how_to_go_on(server: Serving, fault: int | str, said: str) -> None:
+def test_what_stays_is_said_with_how_to_go_on(server: Serving, fault: Fault, said: str) -> None:
     server.faults = [fault] * 20
     with pytest.raises(ModelUnavailable, match=said) as caught:
         connected(server, replace(QUICK, timeout=2) if fault == "hang" else QUICK).score_batch(PAIRS[:2])
     assert "finished calls are kept" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("page", "told", "said"),
+    [
+        ("/v1/models", "<html>a desk</html>", "answered with rubbish"),
+        ("/v1/models", {"data": ["tiny"]}, r"answered with rubbish: data\.0: "),
+        ("/v1/models", {"error": {"message": "nobody is in"}}, "answered: nobody is in"),
+    ],
+)
+def test_no_server_of_models_is_told_from_one(server: Serving, page: str, told: object, said: str) -> None:
+    server.pages = {page: told}
+    with pytest.raises(ModelUnavailable, match=said):
+        parse_lm(f"openai:{NAME}@{server.url}").identity()
+
+
+@pytest.mark.parametrize("url", ["", "/v1"])
+def test_an_address_without_its_end_is_said_to_be_one(server: Serving, url: str) -> None:
+    with pytest.raises(ModelUnavailable, match="answered 404") as caught:
+        parse_lm(f"openai:{NAME}@{server.url.removesuffix('/v1')}{url and '/v2'}").identity()
+    assert "most end in /v1" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        {"/tokenize": {"tokens": []}, "/detokenize": {"content": ""}},  # as llama.cpp's answers what it does not know
+        {"/tokenize": {"tokens": [5]}, "/detokenize": {"content": "a"}},
+        {"/tokenize": {"error": "no such page"}},
+        {"/tokenize": None},
+    ],
+)
+def test_a_server_with_other_pages_of_these_names_writes_in_chat_turns(
+    folder: Callable[..., Path], pages: dict[str, object]
+) -> None:
+    local = HfModel(folder("llama", chat=True), "cpu", "float32")
+    with serving(local) as server:
+        server.pages = pages
+        spec = parse_lm(f"openai:{NAME}@{server.url}")
+        assert not spec.scores and spec.identity()["refuses"] == ""
+        texts = [one.text for one in connected(server).generate(PROMPTS[:2], WRITING)]
+        assert texts == [one.text for one in local.generate(PROMPTS[:2], WRITING)]
+
+
+def test_a_server_that_refuses_log_probabilities_writes(server: Serving) -> None:
+    server.faults = [400]
+    assert not parse_lm(f"openai:{NAME}@{server.url}").scores
+
+
+def test_a_chat_template_is_filled_as_for_a_model_that_is_run_here(folder: Callable[..., Path]) -> None:
+    """Its switches and its date: Qwen's thinks unless told otherwise, Llama's names the day."""
+    template = (
+        "{% for m in messages %}U:{{ m['content'] }}{% endfor %} {{ date_string or 'today' }} A:"
+        "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
+    )
+    local = HfModel(folder("llama", chat=True), "cpu", "float32")
+    local.tokenizer.inner.chat_template = template
+    here = HfTokenizer(local.tokenizer.inner)
+    with serving(local) as server:
+        there = connected(server).tokenizer
+        assert there.frame("Who?", " Ana") == here.frame("Who?", " Ana") == ("U:Who? 26 Jul 2024 A:", "Ana")
+
+
+def test_what_is_served_under_a_name_is_part_of_its_identity(folder: Callable[..., Path]) -> None:
+    local = HfModel(folder("llama", chat=True), "cpu", "float32")
+
+    def identity() -> Mapping[str, str]:
+        with serving(local) as server:
+            server.root = root
+            return parse_lm(f"openai:{NAME}@{server.url}").identity()
+
+    root = "meta/one"
+    first = identity()
+    root = "/elsewhere/meta/one"
+    assert identity() == first  # where it lies is no part of a model
+    root = "meta/two"
+    assert identity() == {**first, "serves": "two"} != first
+    local.tokenizer.inner.chat_template += " "
+    assert {name for name, value in identity().items() if value != first.get(name)} == {"serves", "template"}
+
+
+@pytest.mark.parametrize(
+    ("answered", "asked", "same"),
+    [
+        ("gpt-4o-2024-08-06", "gpt-4o", True),
+        ("gpt-3.5-turbo-0125", "gpt-3.5-turbo", True),
+        ("small-2503", "small-latest", True),
+        ("/models/tiny.gguf", "tiny.gguf", True),
+        ("gpt-4o-mini", "gpt-4o", False),
+        ("gpt-4o-mini-2024-07-18", "gpt-4o", False),
+        ("Qwen2.5-7B-Instruct", "Qwen2.5-7B", False),
+        ("deepseek-r1-distill-llama", "deepseek-r1", False),
+    ],
+)
+def test_a_dated_name_is_the_model_and_a_longer_one_another(answered: str, asked: str, same: bool) -> None:
+    assert same_model(answered, asked) is same
+
+
+def test_a_vendor_that_does_not_say_what_it_reads_is_refused_while_planning(
+    folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    card = of_another_family(tmp_path)
+    with serving(HfModel(folder("llama", chat=True), "cpu", "float32"), plain=True) as server:
+        name = f"openai:{NAME}@{server.url}"
+        with pytest.raises(NotPossible, match="does not say how many tokens") as caught:
+            parts.prepare(card, tmp_path / "store", generator=name).preview()
+        assert "lm.window" in caught.value.hint
+        parts.prepare(card, tmp_path / "store", generator=name, settings={"lm.window": 200}).preview()
+
+
+@pytest.mark.parametrize("told", [{"finish_reason": "content_filter"}, {"message": {"refusal": "no"}}])
+def test_an_answer_that_was_declined_is_known_as_one(folder: Callable[..., Path], told: dict[str, Any]) -> None:
+    with serving(HfModel(folder("llama", chat=True), "cpu", "float32"), plain=True) as server:
+        model = ServerModel(Connection(NAME, server.url, QUICK), 2000)
+        server.faults = [{"choices": [{"message": {"content": None}, "finish_reason": "length", **told}]}]
+        [written] = model.generate(PROMPTS[:1], WRITING)
+        assert (written.text, written.finish) == ("", "refused")
+
+
+def test_what_an_answer_took_is_counted_in_full_where_it_is_not_said(server: Serving) -> None:
+    resources = replace(QUICK, spent=Spent())
+    model = connected(server, resources)
+    server.faults = [{"usage": None}]
+    [told] = model.generate(PROMPTS[:1], WRITING)
+    assert resources.spent.tokens == told.prompt_tokens + WRITING.max_tokens
+
+
+def test_the_first_failure_ends_it_and_nobody_waits_for_the_rest(server: Serving) -> None:
+    hanging, went_on = Event(), []
+
+    def work(item: int) -> None:
+        if item == 1:
+            raise ModelUnavailable("gone")
+        hanging.wait(20)
+        went_on.append(item)
+
+    with pytest.raises(ModelUnavailable, match="gone"):
+        Connection(NAME, server.url, replace(QUICK, concurrency=2)).together(work, range(9))
+    assert went_on == []
+    hanging.set()
 
 
 def test_a_server_that_reads_less_than_it_says_is_not_waited_for(server: Serving) -> None:
@@ -190,6 +340,26 @@ def test_a_key_goes_to_the_host_that_it_is_meant_for(server: Serving, monkeypatc
     assert KEY in caught.value.hint and "sk-own" not in f"{caught.value} {caught.value.hint}"
 
 
+def test_a_key_that_a_server_repeats_is_not_repeated_here(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "sk-own\n")  # as a file's last line
+    for fault, status in (("echo", 400), (401, 401)):
+        server.faults = [fault]
+        with pytest.raises(ModelUnavailable, match=f"answered {status}|refuses the key") as caught:
+            connected(server).score_batch(PAIRS[:1])
+        assert server.headers[-1]["authorization"] == "Bearer sk-own"
+        assert "sk-own" not in f"{caught.value.hint}{''.join(format_exception(caught.value))}"
+
+
+@pytest.mark.parametrize("key", ["sk own", "sk\nown", "sk-öwn"])
+def test_a_key_that_is_none_is_refused_by_its_variable(
+    server: Serving, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(KEY, key)
+    with pytest.raises(BadInput, match=f"{KEY} holds characters") as caught:
+        parse_lm(f"openai:{NAME}@{server.url}").identity()
+    assert key not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("allowed", "said"),
     [
@@ -227,7 +397,7 @@ def test_killed_in_the_middle_and_started_again_the_records_are_those_of_an_undi
         needed = server.answers
         port = server.server_address[1]
     with serving(local, port=port) as server:
-        server.faults = [0] * 60 + ["lost"] * 1000
+        server.faults = [*[0] * 60, *["lost"] * 1000]
         with pytest.raises(ModelUnavailable, match="cannot be reached"):
             run(server, tmp_path / "broken")
         before = server.answers

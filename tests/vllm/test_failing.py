@@ -14,8 +14,8 @@ from tests.vllm.desk import Desk
 from tests.vllm.served import Served
 from uae_bench.errors import ModelUnavailable, NotPossible
 from uae_bench.lm.base import LanguageModel
+from uae_bench.lm.connection import Connection
 from uae_bench.lm.resources import LmResources
-from uae_bench.lm.server import Connection
 from uae_bench.lm.spec import parse_lm
 
 FAMILY = "lfm2"

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 import uae_bench
 from uae_bench.experiment.host import accelerators, processor
-from uae_bench.lm.server import KEY, OWN_KEY
+from uae_bench.lm.connection import KEY, OWN_KEY
 from uae_bench.store import Store
 
 GIB = 2**30

@@ -66,9 +66,19 @@ class Models:
         self._several = True
 
     def identity(self, spec: LmSpec) -> Mapping[str, str]:
-        """What the model's output depends on, for keys."""
-        window = {} if self._precision.window is None else {"window": str(self._precision.window)}
-        return {**spec.identity(self._precision.dtype), **window}
+        """What the model's output depends on, for keys.
+
+        Raises:
+            ModelUnavailable: it is neither here nor reachable.
+            NotPossible: nobody says how many tokens it reads; asked while planning, this is known before any work.
+        """
+        told, window = spec.identity(self._precision.dtype), self._precision.window
+        if window is not None:
+            return {**told, "window": str(window)}
+        if told.get("max_model_len") == "":
+            what = f"the server of {spec.shown} does not say how many tokens it reads"
+            raise NotPossible(what, hint="say it: --set lm.window=8192")
+        return told
 
     def runs_on(self) -> Mapping[str, str]:
         """The device and the libraries that compute what a model whose weights are here says."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from uae_bench.errors import BadInput, NotPossible
 from uae_bench.prompts import PromptTemplate
-from uae_bench.records import Likelihood, Passage
+from uae_bench.records import Finish, Likelihood, Passage
 
 Tokens = npt.NDArray[np.int32]
 """Ids of a text, (L,)."""
@@ -68,7 +68,7 @@ class Generated:
     text: str
     prompt_tokens: int
     completion_tokens: int
-    finish: Literal["stop", "length"]
+    finish: Finish
 
 
 def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, bool]:

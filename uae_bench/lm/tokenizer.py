@@ -9,7 +9,7 @@ from typing import Any
 from uae_bench.errors import ModelUnavailable
 from uae_bench.lm.base import MARK, Pair, in_turn, opened_once
 
-_FIXED = {"enable_thinking": False, "date_string": "26 Jul 2024"}
+FIXED = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 """Template variables that would make a prompt depend on the day, or put thoughts before the answer."""
 
 
@@ -64,7 +64,7 @@ class HfTokenizer:
 def _turn(tokenizer: Any) -> Pair:
     """What the chat template puts before and after the user's words."""
     turn = [{"role": "user", "content": MARK}]
-    text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, **_FIXED)
+    text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True, **FIXED)
     before, mark, after = text.partition(MARK)
     if not mark or MARK in after:
         hint = "use a model whose template is a plain list of turns"
