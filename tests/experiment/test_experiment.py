@@ -19,7 +19,7 @@ from tests.experiment.conftest import Finished
 from tests.progress import Notes
 from tests.task.parts import write_jsonl
 from uae_bench import pipeline
-from uae_bench.errors import NotPossible, StoreError, UsageError
+from uae_bench.errors import BadInput, NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment, let_go
 from uae_bench.experiment.models import used_device
 from uae_bench.experiment.plan import TaskPlan
@@ -462,6 +462,13 @@ def test_a_hard_pool_holds_a_document_that_is_smaller_and_says_so(tmp_path: Path
     results = parts.run(card, tmp_path, pool="hard", limit=3, settings=hard)
     assert "pools of fewer than 50 passages: 3" in results.records[0].notes  # of six passages each
     assert len((results.folders[0] / "run.trec").read_text().splitlines()) == 3 * 6
+
+
+def test_a_hard_pool_is_not_drawn_by_a_model_without_a_head_for_pairs(tmp_path: Path) -> None:
+    card = parts.write_task(tmp_path, encoder=str(parts.encoder()))
+    hard = {"hard.reward_model": str(parts.encoder())}
+    with pytest.raises(BadInput, match="no cross-encoder: the model is a BertModel"):
+        parts.prepare(card, tmp_path / "store", pool="hard", settings=hard)
 
 
 def test_a_setting_under_a_tasks_name_changes_its_card(tmp_path: Path) -> None:

@@ -165,6 +165,7 @@ def test_what_was_trained_under_a_name_stands_in_any_place() -> None:
     )
     assert found.system == "bm25>uae"
     assert found.rankings == expected.rankings
+    assert trained.rerankers[0].name == "uae"  # in what it tells: not where the product lies
 
 
 def test_reranking_needs_every_query() -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder
 
-from tests.retrieval.parts import QUESTIONS, TEXTS, build, tiny_encoder, view
+from tests.retrieval.parts import QUESTIONS, TEXTS, build, tiny_encoder, tiny_splade, view
 from uae_bench.errors import BadInput, ModelUnavailable
 from uae_bench.prompts import shown
-from uae_bench.records import Run
+from uae_bench.records import Ranking, Run
 from uae_bench.retrieval import RETRIEVERS
 
 
@@ -62,6 +64,20 @@ def test_a_checkpoint_in_half_precision_is_computed_in_float32(folder: Path, tmp
     assert {weight.dtype for weight in reranker.model.model.parameters()} == {torch.float32}
 
 
+def test_pairs_longer_than_the_model_reads_are_counted(folder: Path) -> None:
+    # a word is a token, and 32 are read: [CLS] the harbour [SEP] the ... the [SEP] leaves 27 to the passage
+    words = {"short": 3, "fits": 27, "over": 28, "far over": 400}
+    seen = view({name: "the " * count for name, count in words.items()}, {"q": "the harbour"})
+    first = Run("given", 9, {"q": Ranking(tuple(words), (4.0, 3.0, 2.0, 1.0))})
+    name = f"cross-encoder:{folder}"
+    told = build("cross-encoder", str(folder), batch=3).rerank(seen, first, depth=4)
+    assert told.facts == {f"{name}: pairs": 4, f"{name}: pairs_truncated": 2}
+    shorter = build("cross-encoder", str(folder), max_length=31).rerank(seen, first, depth=4)
+    assert shorter.facts[f"{name}: pairs_truncated"] == 3
+    scores = dict(zip(*(getattr(told.run.rankings["q"], part) for part in ("passages", "scores")), strict=True))
+    assert scores["over"] == pytest.approx(scores["fits"], abs=1e-6)  # the last word is not read
+
+
 def test_depth_cuts_and_an_empty_ranking_stays_empty(folder: Path, first: Run) -> None:
     reranker = build("cross-encoder", str(folder))
     assert {len(row.passages) for row in reranker.rerank(view(), first, depth=2).run.rankings.values()} == {2}
@@ -88,6 +104,23 @@ def test_weights_in_a_pickle_are_refused_before_anything_is_read(folder: Path, t
     component = RETRIEVERS["cross-encoder"]
     with pytest.raises(BadInput, match="a pickle"):
         component.identity(str(pickled), component.config())
+
+
+@pytest.mark.parametrize("made", [tiny_encoder, tiny_splade])
+def test_a_model_without_a_head_that_scores_pairs_is_refused_while_planning(made: Callable[[], Path]) -> None:
+    component = RETRIEVERS["cross-encoder"]
+    with pytest.raises(BadInput, match=r"no cross-encoder: the model is a Bert(Model|ForMaskedLM), without a head"):
+        component.identity(str(made()), component.config())
+    with pytest.raises(BadInput, match="no cross-encoder"):
+        build("cross-encoder", str(made())).model  # noqa: B018
+
+
+def test_a_head_that_is_missing_from_the_weights_is_not_drawn_by_lot(folder: Path, tmp_path: Path) -> None:
+    headless = shutil.copytree(folder, tmp_path / "headless")
+    kept = {name: tensor for name, tensor in load_file(headless / "model.safetensors").items() if "class" not in name}
+    save_file(kept, headless / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelUnavailable, match=r"lack 2 of the model's tensors, first 'classifier.bias'"):
+        build("cross-encoder", str(headless)).model  # noqa: B018
 
 
 def test_a_model_that_is_not_here_is_said_at_once() -> None:

@@ -50,6 +50,19 @@ def load_whole(kind: str, folder: Path, dtype: Dtype, otherwise: str) -> Any:
         ModelUnavailable: files missing, damaged, of an unknown class, in need of remote code, or weights missing, which
             transformers would draw by lot; `otherwise` says what such a model is not.
     """
+    return _load(kind, folder, dtype, otherwise, None)
+
+
+def require_whole(kind: str, folder: Path, otherwise: str) -> None:
+    """Nothing where `load_whole` would load a model; no room is taken for its weights.
+
+    Raises:
+        ModelUnavailable: as `load_whole`.
+    """
+    _load(kind, folder, "float32", otherwise, "meta")
+
+
+def _load(kind: str, folder: Path, dtype: Dtype, otherwise: str, device: str | None) -> Any:
     import torch
     import transformers
 
@@ -57,6 +70,7 @@ def load_whole(kind: str, folder: Path, dtype: Dtype, otherwise: str) -> Any:
         loaded: Any = getattr(transformers, kind).from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
+            device_map=device,
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

@@ -248,7 +248,10 @@ def build_chain(
         product = trained.get(step.name)
         component = RETRIEVERS[product.component if product else step.name]
         argument = str(product.folder) if product else step.argument
-        built.append(component.build(argument, configs.get(step.name) or component.config(), resources))
+        made = component.build(argument, configs.get(step.name) or component.config(), resources)
+        if product:
+            made.name = step.name  # what it tells must not depend on where the product lies
+        built.append(made)
     return Chain(system.name, built[0], tuple(built[1:]))
 
 

@@ -60,14 +60,15 @@ def passage_prefix(given: str | None, prompts: Mapping[str, str | None]) -> str:
     return next((text for role in PASSAGE_PROMPTS if (text := prompts.get(role))), "")
 
 
-def checked_folder(spec: str, require: Callable[[Path], None]) -> Path:
+def checked_folder(spec: str, require: Callable[[Path], None], *, offline: str = OFFLINE) -> Path:
     """The folder behind a model's name, safetensors and no code of its own, which `require` finds to be of its kind.
+    `offline` names what would do in its place without the hub.
 
     Raises:
         ModelUnavailable: it is not on this machine and cannot be fetched.
         BadInput: its weights are no safetensors, it wants to run code, or it is a model of another kind.
     """
-    folder = model_folder(spec, offline=OFFLINE)
+    folder = model_folder(spec, offline=offline)
     if (folder / "modules.json").is_file():
         refuse_foreign_code(folder)
     require(folder)
