@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.experiment.parts import language_model
-from tests.retrieval.scripted import listed, places, reranker
+from tests.retrieval.scripted import Scripted, listed, places, reranker
 from uae_bench.lm.base import Pair, Sampling
 from uae_bench.lm.hf import HfModel
+from uae_bench.lm.server import ByteTokenizer
 from uae_bench.prompts import PLAIN, RETRIEVAL
-from uae_bench.records import Passage
+from uae_bench.records import Likelihood, Passage
 from uae_bench.store import CallCache
 
 TEXTS = {
@@ -80,6 +81,31 @@ def test_long_passages_are_cut_to_the_window_and_counted(name: str, model: HfMod
     view, run = listed({"q": ["The harbour of Vell was dug in 1804. " * 60, "Short."]}, QUESTIONS)
     (asked,) = reranker(name, model).rerank(view, run, depth=2).asked
     assert asked.cut_tokens > 0
+
+
+class Syllables(ByteTokenizer):
+    """A token per byte, but ` Yes` is one: the longer answer is the one of fewer characters."""
+
+    def encode(self, framed: Sequence[str]) -> list[list[int]]:
+        return [list(text.replace(" Yes", "\0").encode()) for text in framed]
+
+
+class Windowed(Scripted):
+    """Scores alike all that fits the window, and refuses the rest."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__(str, window)
+        self.tokenizer = Syllables()
+
+    def score_batch(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        return [Likelihood(-1.0, 1) for _ in pairs]
+
+
+def test_what_fits_with_one_continuation_fits_with_the_one_of_more_tokens() -> None:
+    view, run = listed({"q": ["Steam engines need soft water."]}, QUESTIONS)
+    whole = len(judging(QUESTIONS["q"], "Steam engines need soft water.").encode()) + len(" No")
+    fits, cut = (reranker("pointwise", Windowed(window)).rerank(view, run, depth=1) for window in (whole, whole - 1))
+    assert [one.asked[0].cut_tokens for one in (fits, cut)] == [0, 1]
 
 
 def test_finished_batches_are_not_asked_again(model: HfModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

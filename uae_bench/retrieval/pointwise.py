@@ -15,7 +15,7 @@ from functools import partial
 
 from pydantic import Field
 
-from uae_bench.lm.base import Pair, Sampling
+from uae_bench.lm.base import Pair, Sampling, count_tokens
 from uae_bench.prompts import continuation
 from uae_bench.records import Passage, Query
 from uae_bench.retrieval.asking import AskingReranker, AskingSettings, Tally, asking_component, fit_evenly
@@ -44,7 +44,10 @@ class LikelihoodReranker(AskingReranker):
         tokens: dict[Pair, int] = {}
         asked: dict[str, list[tuple[Pair, ...]]] = {}
         for query in queries:
-            rows = asked[query.id] = [self._pairs(query, text, tokens, tallies[query.id]) for text in lists[query.id]]
+            longest = self._longest(query)
+            rows = asked[query.id] = [
+                self._pairs(query, text, longest, tokens, tallies[query.id]) for text in lists[query.id]
+            ]
             distinct = dict.fromkeys(pair for pairs in rows for pair in pairs)
             tallies[query.id].calls += len(distinct)
             tallies[query.id].prompt_tokens += sum(tokens[pair] for pair in distinct)
@@ -55,10 +58,14 @@ class LikelihoodReranker(AskingReranker):
         }
         return scores, {}
 
-    def _pairs(self, query: Query, text: str, tokens: dict[Pair, int], tally: Tally) -> tuple[Pair, ...]:
+    def _longest(self, query: Query) -> str:
+        """The continuation of most tokens, "" where there is none: what fits with it fits with all."""
+        prompt, tokenizer = self.prompt(query, ""), self.model.tokenizer
+        return max(self.continuations(query), key=partial(count_tokens, tokenizer, prompt), default="")
+
+    def _pairs(self, query: Query, text: str, longest: str, tokens: dict[Pair, int], tally: Tally) -> tuple[Pair, ...]:
         """Prompt and continuations, the text cut where they would not fit; their lengths go into `tokens`."""
         said, model = self.continuations(query), self.model
-        longest = max(said, key=len, default="")
         fitted = fit_evenly(partial(self._built, query), [text], longest, model.window, model.tokenizer, LONGER)
         tally.cut_tokens += fitted.cut_tokens
         pairs = tuple((fitted.prompt, each) for each in said)
