@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import fsum
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ FUSED = "rrf(bm25,uae)"
 def fused_by_hand(one: Ranking, other: Ranking, depth: int) -> Ranking:
     scores: dict[str, float] = {}
     for ranking in (one, other):
-        for rank, passage in enumerate(ranking.passages, start=1):
-            scores[passage] = scores.get(passage, 0.0) + 1 / (60 + rank)
+        for passage, score in zip(ranking.passages, ranking.scores, strict=True):
+            ranks = [rank for rank, each in enumerate(ranking.scores, start=1) if each == score]
+            scores[passage] = scores.get(passage, 0.0) + fsum(1 / (60 + rank) for rank in ranks) / len(ranks)
     return Ranking.from_scores(scores, depth)
 
 
@@ -72,6 +74,12 @@ def test_a_record_tells_of_members_by_name(fused: Results, finished: Finished) -
     folder = fused.folders[fused.records.index(chained)]
     latency = json.loads((folder / "measured.json").read_text())["latency"]
     assert list(latency) and set(latency) == {"encode", "search", f"bm25>{dense()}: rerank 1", "rerank 1", "total"}
+
+
+def test_members_that_are_to_keep_fewer_passages_are_refused_while_planning(tmp_path: Path) -> None:
+    systems = (f"rrf(bm25,{dense()})",)
+    with pytest.raises(UsageError, match=r"rrf.depth = 5 is less than the 10 passages"):
+        parts.prepare(parts.write_task(tmp_path), tmp_path / "store", retrievers=systems, settings={"rrf.depth": 5})
 
 
 def test_fused_rows_stand_on_a_board(fused: Results, tmp_path: Path) -> None:

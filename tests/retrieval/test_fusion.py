@@ -47,6 +47,26 @@ def test_reciprocal_ranks_by_hand() -> None:
     assert fused("rrf", A, B, k=0).scores == pytest.approx((1 / 2 + 1, 1 + 1 / 3, 1 / 2, 1 / 3))
 
 
+def test_tied_passages_share_the_mean_over_their_ranks() -> None:
+    # ranks of x and y: 2 and 3, tied; of z: 1; of w: 4
+    mean = (1 / 62 + 1 / 63) / 2
+    found = fused("rrf", ranking(z=3, x=2, y=2, w=1))
+    assert dict(zip(found.passages, found.scores, strict=True)) == pytest.approx(
+        {"z": 1 / 61, "x": mean, "y": mean, "w": 1 / 64}
+    )
+    # beside a member that has them as y, x, w, z
+    both = fused("rrf", ranking(z=3, x=2, y=2, w=1), ranking(y=4, x=3, w=2, z=1))
+    assert dict(zip(both.passages, both.scores, strict=True)) == pytest.approx(
+        {"y": mean + 1 / 61, "z": 1 / 61 + 1 / 64, "x": mean + 1 / 62, "w": 1 / 64 + 1 / 63}
+    )
+    assert both.passages == ("y", "x", "z", "w")
+
+
+def test_a_member_that_tells_nothing_apart_leaves_the_order_to_the_other() -> None:
+    other = ranking(z=0.9, y=0.5, w=0.4, x=0.1)
+    assert fused("rrf", ranking(w=0, x=0, y=0, z=0), other).passages == other.passages
+
+
 def test_sums_of_min_max_by_hand() -> None:
     # A: x (9-1)/8 = 1, y 0.5, z 0; B: y 1, w 0.375, x 0. What is missing has the least: 0
     found = fused("combsum", A, B)
@@ -92,6 +112,20 @@ def test_a_member_fused_with_itself_keeps_its_order(
     assert fused(how[0], own, own, **how[1]).passages == own.passages
 
 
+TIED = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from([0.0, 1.0, 2.0]), max_size=8)
+
+
+@given(TIED, SCORES, st.permutations("abcdefgh"))
+def test_the_ids_of_tied_passages_do_not_change_scores(
+    tied: dict[str, float], scores: dict[str, float], ids: list[str]
+) -> None:
+    renamed = dict(zip("abcdefgh", ids, strict=True))
+    one = fused("rrf", ranking(**tied), ranking(**scores))
+    other = fused("rrf", *(ranking(**{renamed[name]: score for name, score in of.items()}) for of in (tied, scores)))
+    again = {renamed[name]: score for name, score in zip(one.passages, one.scores, strict=True)}
+    assert again == dict(zip(other.passages, other.scores, strict=True))
+
+
 @given(st.lists(SCORES, min_size=2, max_size=3), st.integers(1, 9))
 def test_all_that_was_found_is_ranked_best_first_and_ties_by_id(members: list[dict[str, float]], depth: int) -> None:
     found = fused("rrf", *[ranking(**scores) for scores in members], depth=depth)
@@ -104,6 +138,13 @@ def test_all_that_was_found_is_ranked_best_first_and_ties_by_id(members: list[di
 def test_members_must_have_answered_the_same_queries() -> None:
     with pytest.raises(BadInput, match="'r'"):
         rule("rrf").fuse("f", [Run("a", 1, {"q": A}), Run("b", 1, {"q": A, "r": B})], 1)
+
+
+@pytest.mark.parametrize("name", ["rrf", "combsum"])
+def test_members_cannot_keep_fewer_passages_than_the_fusion(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name}.depth = 5 is less than the 50 passages"):
+        rule(name, depth=5).member_depth(50)
+    assert [rule(name, depth=deep).member_depth(50) for deep in (None, 50, 80)] == [50, 50, 80]
 
 
 @pytest.mark.parametrize("weights", ["1", "1,2,3", "0,0"])

@@ -4,6 +4,11 @@ reciprocal rank (Cormack et al., SIGIR 2009):  rrf(p) = sum over members m that 
 weighted CombSUM (Fox and Shaw, TREC-2):       combsum(p) = sum over members m of  w_m * normalised score_m(p)
 
 A passage that a member did not find adds nothing to rrf, and to combsum the least score that this member gave.
+
+Passages of equal score in a member's run share, in rrf, the mean of 1 / (k + rank) over the ranks that they occupy: a
+run orders them by id, and ids tell nothing. This is ours: the paper has no ties, and here a lexical member gives every
+passage that it does not match the same score, 0. Where a run is cut inside a tie, the passages behind the cut are still
+those of the last ids.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import fsum
 from typing import Annotated, Any, Literal, Protocol
 
@@ -39,7 +45,9 @@ class FusionSettings(Settings):
     """How deep a fusion looks."""
 
     depth: int | None = Field(
-        default=None, ge=1, description="passages that each member keeps, if more than the system; unset: as many"
+        default=None,
+        ge=1,
+        description="passages that each member keeps, at least as many as the system; unset: as many",
     )
 
 
@@ -79,8 +87,17 @@ class FusionRule(Protocol):
         """A score for each passage that some member found; `rankings` are of one query, one per member."""
 
     def member_depth(self, depth: int) -> int:
-        """How many passages each member keeps where the fusion keeps `depth`."""
-        return max(depth, self.depth or depth)
+        """How many passages each member keeps where the fusion keeps `depth`.
+
+        Raises:
+            UsageError: they are set to be fewer.
+        """
+        if self.depth is not None and self.depth < depth:
+            raise UsageError(
+                f"{self.name}.depth = {self.depth} is less than the {depth} passages that the fusion itself keeps",
+                hint=f"set at least {depth}, or lower the system's own depth: --depth {self.depth}",
+            )
+        return self.depth or depth
 
     def fuse(self, system: str, runs: Sequence[Run], depth: int) -> Run:
         """The best `depth` passages per query of what the members found; equal scores by passage id.
@@ -102,7 +119,7 @@ class FusionRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReciprocalRank(FusionRule):
-    """rrf: ranks count from 1, and only they matter."""
+    """rrf: ranks count from 1, and only they matter; equal scores share theirs."""
 
     name: str
     depth: int | None
@@ -111,8 +128,12 @@ class ReciprocalRank(FusionRule):
     def scores(self, rankings: Sequence[Ranking]) -> dict[str, float]:
         parts: dict[str, list[float]] = {}
         for ranking in rankings:
-            for rank, passage in enumerate(ranking.passages, start=1):
-                parts.setdefault(passage, []).append(1 / (self.k + rank))
+            ranked = enumerate(zip(ranking.passages, ranking.scores, strict=True), start=1)
+            for _, tie in groupby(ranked, key=lambda each: each[1][1]):
+                tied = [(rank, passage) for rank, (passage, _) in tie]
+                share = fsum(1 / (self.k + rank) for rank, _ in tied) / len(tied)
+                for _, passage in tied:
+                    parts.setdefault(passage, []).append(share)
         return {passage: fsum(terms) for passage, terms in parts.items()}  # exact: members in any order
 
 
@@ -165,5 +186,5 @@ def _build_combsum(argument: str, settings: CombSumSettings, resources: Resource
     return CombSum("combsum", settings.depth, settings.normalisation, settings.weights)
 
 
-RRF = Component(shapes=("RR->R",), config=RrfSettings, build=_build_rrf, identity=no_models, version=1)
+RRF = Component(shapes=("RR->R",), config=RrfSettings, build=_build_rrf, identity=no_models, version=2)
 COMBSUM = Component(shapes=("RR->R",), config=CombSumSettings, build=_build_combsum, identity=no_models, version=1)
