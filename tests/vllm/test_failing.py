@@ -46,7 +46,7 @@ def test_another_model_and_a_prompt_beyond_the_window_are_refused(served: Callab
     assert FAMILY in caught.value.hint
     connection = Connection(FAMILY, url, LmResources())
     with closing(connection.client), pytest.raises(ModelUnavailable, match="answered 400") as refused:
-        connection.together(lambda ids: connection.client.completions.create(**connection.scoring(ids)), [[5] * 3000])
+        connection.together(connection.score, [[5] * 3000])
     assert "--set lm.window" in refused.value.hint
 
 

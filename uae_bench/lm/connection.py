@@ -229,7 +229,7 @@ class Connection:
             return False
         ids = self.ids("a a")
         try:
-            found = self._ask("/completions", Completion, self.scoring(ids), seconds=FIRST_SECONDS)
+            found = self.score(ids, FIRST_SECONDS)
         except _Refused as refused:
             if refused.status in (400, 422):
                 return False
@@ -274,14 +274,10 @@ class Connection:
         body = {"model": self.model, "prompt": list(ids), **_wishes(sampling, seed)}
         return self._ask("/completions", Completion, body)
 
-    def score(self, ids: Sequence[int]) -> Completion:
-        """The log-probabilities of a prompt's tokens."""
-        return self._ask("/completions", Completion, self.scoring(ids))
-
-    def scoring(self, ids: Sequence[int]) -> dict[str, Any]:
-        """A request for the log-probabilities of a prompt's tokens; one token more is written, as it must be."""
+    def score(self, ids: Sequence[int], seconds: float | None = None) -> Completion:
+        """The log-probabilities of a prompt's tokens; one token more is written, as it must be."""
         told = {"prompt_logprobs": 0, "max_tokens": 1, "temperature": 0.0}
-        return {"model": self.model, "prompt": list(ids), **told}
+        return self._ask("/completions", Completion, {"model": self.model, "prompt": list(ids), **told}, seconds)
 
     def ids(self, text: str, *, opened: bool = False) -> list[int]:
         """Ids of a text in which special tokens are spelt out; `opened` as the server opens plain texts by itself."""
