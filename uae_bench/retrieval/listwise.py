@@ -191,4 +191,4 @@ def _cost(settings: ListwiseSettings, count: int) -> tuple[int, int, int]:
     return calls, shown, TOKENS_PER_NUMBER * shown
 
 
-RANKGPT = asking_component("rankgpt", RankGpt, ListwiseSettings, asks=("writes",), cost=_cost, version=1)
+RANKGPT = asking_component("rankgpt", RankGpt, ListwiseSettings, asks=("writes",), cost=_cost, version=2)

@@ -167,5 +167,5 @@ UTILITY_SELECTOR = asking_component(
     UtilitySelectorSettings,
     asks=("writes", "scores"),
     cost=_answer_and_two_each,
-    version=1,
+    version=2,
 )

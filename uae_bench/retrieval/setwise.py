@@ -114,4 +114,4 @@ def _cost(settings: SetwiseSettings, count: int) -> tuple[int, int, int]:
     return calls, calls * (settings.children + 1), calls * CHOICE_TOKENS
 
 
-SETWISE = asking_component("setwise", Setwise, SetwiseSettings, asks=("writes",), cost=_cost, version=1)
+SETWISE = asking_component("setwise", Setwise, SetwiseSettings, asks=("writes",), cost=_cost, version=2)
