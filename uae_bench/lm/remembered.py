@@ -166,8 +166,13 @@ class Remembered:
         return digest_of({"version": self.version, "model": dict(self.identity), **asked})
 
 
+def possible(one: Likelihood) -> bool:
+    """Whether a log-probability is one: finite, and not above 0 beyond `ROUNDING`."""
+    return -math.inf < one.logprob <= ROUNDING * max(one.tokens, 1)
+
+
 def sound(likelihoods: list[Likelihood], spec: str) -> list[Likelihood]:
-    """The likelihoods as they are, if all can be: finite, and not above 0 beyond `ROUNDING`.
+    """The likelihoods as they are, if all are possible.
 
     Probes look once, before labelling; a model may fail at any time after.
 
@@ -175,7 +180,7 @@ def sound(likelihoods: list[Likelihood], spec: str) -> list[Likelihood]:
         ModelUnavailable: one cannot be.
     """
     for one in likelihoods:
-        if not -math.inf < one.logprob <= ROUNDING * max(one.tokens, 1):
+        if not possible(one):
             raise ModelUnavailable(
                 f"{spec or 'the model'} returned {one.logprob:g} as the log-probability of an answer of {one.tokens} "
                 "tokens; it must be finite and not above 0. The batch was not kept, those before it were",
