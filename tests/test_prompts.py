@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from uae_bench.prompts import INSTRUCT, PLAIN, continuation, shown
+import pytest
+
+from uae_bench.prompts import INSTRUCT, PLAIN, answer_of, continuation, shown
 from uae_bench.records import Passage
 
 FIRST, SECOND = Passage("p1", "It was dug.", "Vell", "d"), Passage("p2", "{query} {text}", "", "d")
@@ -37,3 +39,26 @@ def test_a_title_stands_before_its_text() -> None:
 
 def test_an_answer_follows_with_one_space() -> None:
     assert continuation(" Ana Torv\n") == " Ana Torv"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Ana  Torv", "Ana  Torv"),
+        ("", ""),
+        ("<think>Bo? No.</think>\n\nAna", "Ana"),
+        ("Bo? No. </think> Ana", "Ana"),  # the prompt began the block
+        ("<think>Bo?</think> Bo <think>no</think> Ana", "Ana"),
+        ("<think>Bo? It may", ""),
+        ("<think>Bo?</think>", ""),
+        ("Ana <think>or", ""),
+        ("a < b and <thinking>", "a < b and <thinking>"),
+    ],
+)
+def test_what_is_reasoned_is_no_answer(text: str, answer: str) -> None:
+    assert answer_of(text) == answer
+
+
+def test_where_the_prompt_begins_to_reason_a_text_without_an_end_is_no_answer() -> None:
+    assert answer_of("Bo? It may", reasoning=True) == ""
+    assert answer_of("Bo? No. </think>Ana", reasoning=True) == "Ana"

@@ -51,6 +51,15 @@ def continuation(answer: str) -> str:
     return " " + answer.strip()
 
 
+def answer_of(text: str, *, reasoning: bool = False) -> str:
+    """What a model answers: what stands after its last block of reasoning, nothing where that has no end. With
+    `reasoning`, the prompt has begun a block. A text without one, and without space around it, is itself the answer.
+    """
+    _, end, rest = text.rpartition("</think>")
+    unfinished = "<think>" in rest or (reasoning and not end)
+    return "" if unfinished else rest.strip()
+
+
 PLAIN = PromptTemplate(
     name="plain",
     instruction="",

@@ -77,11 +77,16 @@ class ModelRef(_Strict):
     family: str = ""
 
 
+NOTHING, CUT = "nothing", "cut at the token limit"
+"""What answers to queries are counted as that say nothing, and those that the limit of tokens ended: some are both."""
+
+
 class Cost(_Strict):
     """Model calls and tokens that a part of the result took, counted and so the same on every machine.
 
     `outcomes` counts the answers of a model that ranked by what they were (ok, missing, repetition, wrong format,
-    nothing), `repairs` what was done about them.
+    nothing), `repairs` what was done about them. Of a model that answered queries, or was sampled, it counts only what
+    went wrong: `nothing` (but reasoning, it may be), and `cut at the token limit`, which may be one answer.
     """
 
     calls: int
@@ -96,6 +101,9 @@ class Cost(_Strict):
         """Without outcomes and repairs where there are none: most models rank nothing."""
         return {name: value for name, value in whole(self).items() if value != {}}
 
+
+ANSWERS = (" generations", " closed_book", " gold")
+"""After a model's name, the roles of its answers to queries."""
 
 ASKING = "asking "
 """Before the names of prompts with which a row itself asks a language model; all others judge it."""
@@ -135,6 +143,11 @@ class ResultRecord(_Strict):
     def measure(self, name: str) -> MeasureResult | None:
         """The result of one measure, or None where this row was not measured by it."""
         return next((result for result in self.measures if result.measure == name), None)
+
+    def answering(self) -> list[Cost]:
+        """What the answers took by which the row is judged: each model's from its passages, from none, from the
+        evidence."""
+        return [cost for role, cost in self.costs.items() if role.endswith(ANSWERS)]
 
 
 class Times(_Strict):

@@ -171,6 +171,7 @@ STAGES: Mapping[str, Stage] = {
         (
             *("uae_bench.metrics", "uae_bench.significance", "uae_bench.summary", *_in("result", "MeasureResult")),
             *DEFINING,
+            *_in("prompts", "answer_of"),
             *_in("pipeline", "evaluate"),
             *_in("experiment.judging", "evaluate_step", "_judged_values", "_ties"),
         ),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import weakref
 from importlib import resources
+from io import StringIO
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from rich.console import Console
 
 import uae_bench
 from tests.cli.parts import fresh
@@ -19,15 +22,19 @@ from tests.experiment.conftest import Finished
 from tests.progress import Notes
 from tests.task.parts import write_jsonl
 from uae_bench import pipeline
+from uae_bench.cli.tables import print_results
 from uae_bench.errors import BadInput, NotPossible, StoreError, UsageError
 from uae_bench.experiment import Experiment, let_go
 from uae_bench.experiment.models import used_device
 from uae_bench.experiment.plan import TaskPlan
+from uae_bench.experiment.results import cost_of
 from uae_bench.experiment.setup import Setup
 from uae_bench.leaderboard.shelf import comparability, configuration
 from uae_bench.lm.spec import LmSpec
+from uae_bench.records import GenerationRecord
 from uae_bench.result import read_record
-from uae_bench.store import CallCache, file_digest
+from uae_bench.runs import write_generations
+from uae_bench.store import Artifact, CallCache, Key, file_digest
 from uae_bench.task.check import check_task
 
 DETERMINISTIC = ("record.json", "run.trec", "run.parquet", "values.parquet", "groups.json", "manifest.json")
@@ -76,6 +83,31 @@ def test_a_record_leads_to_everything_it_rests_on(finished: Finished) -> None:
     assert (record.train_task, record.partial, record.queries, record.documents) == ("tiny", False, 10, 5)
     assert record.settings["uae"]["epochs"] == 1
     assert all(cost.calls > 0 for cost in record.costs.values())
+
+
+def test_a_record_counts_the_answers_that_say_nothing_or_were_cut(finished: Finished, tmp_path: Path) -> None:
+    def answer(query: str, text: str, finish: Literal["stop", "length"]) -> GenerationRecord:
+        return GenerationRecord(query, text, (), 10, 2, 0, finish)
+
+    def counted(written: list[GenerationRecord]) -> dict[str, int]:
+        write_generations(written, tmp_path / "generations.jsonl")
+        cost = cost_of(Artifact(Key("generate", 2, {}, {}), tmp_path, "", hit=True))
+        assert cost is not None and cost.calls == len(written)
+        return dict(cost.outcomes)
+
+    whole, cut = answer("a", "Ana", "stop"), answer("b", "Ana and", "length")
+    silent, reasons = answer("c", "", "stop"), answer("d", "<think>Ana or", "length")
+    assert counted([whole]) == {}
+    assert counted([whole, silent]) == {"nothing": 1}
+    assert counted([whole, cut, silent, reasons]) == {"nothing": 2, "cut at the token limit": 2}
+    for record, folder in zip(finished.results.records, finished.results.folders, strict=True):
+        stored = [json.loads(line) for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]
+        ended = sum(one["finish"] == "length" for one in stored)  # most of them: the weights were made at random
+        assert sum(cost.outcomes.get("cut at the token limit", 0) for cost in record.answering()) == ended > 0
+    screen = StringIO()
+    print_results(Console(file=screen, width=200), finished.results)
+    line = r"^bm25: of \d+ answers \d+ say nothing, \d+ were cut at the token limit$"
+    assert re.search(line, screen.getvalue(), re.MULTILINE)
 
 
 def test_the_manifest_holds_the_digest_of_every_file_but_what_the_clock_decides(finished: Finished) -> None:

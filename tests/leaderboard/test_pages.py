@@ -359,6 +359,25 @@ def test_a_board_says_what_language_models_were_asked_and_how_they_answered(tmp_
     assert heading not in page(tmp_path / "others", write_result(tmp_path / "b", values))
 
 
+def test_a_board_says_how_many_answers_say_nothing_or_were_cut_and_is_silent_where_none(tmp_path: Path) -> None:
+    def answered(name: str, **outcomes: dict[str, int]) -> Path:
+        costs = {
+            f"lab:one {role}": Cost(calls=ENOUGH, prompt_tokens=100, outcomes=outcomes.get(role, {}))
+            for role in ("generations", "closed_book")
+        }
+        return write_result(tmp_path / name, {"AP": [1.0] * ENOUGH}, system=name, costs=costs)
+
+    sound = answered("sound")
+    bad = answered("bad", generations={"nothing": 4, "cut at the token limit": 9}, closed_book={"nothing": 2})
+    heads = "say nothing", "cut at<br>the token limit"
+    assert not any(head in page(tmp_path / "whole", sound) for head in heads)
+    text = page(tmp_path / "boards", sound, bad)
+    assert all(head in text for head in heads)
+    # of 2 * 24 answers: 6 and 9
+    assert cells(text, "bad", "### Cost")[:3] == ["48, 200, –", "6, 12.5%", "9, 18.8%"]
+    assert cells(text, "sound", "### Cost")[1:3] == ["–", "–"]
+
+
 def test_a_board_says_after_how_many_queries_labels_and_training_have_paid(tmp_path: Path) -> None:
     text = page(tmp_path / "boards", *trained_and_reranker(tmp_path))
     # 100 s once, 50 ms saved a query: 2,000 queries; 5,000 tokens once, 400 / 2 a query: 25

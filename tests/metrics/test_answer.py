@@ -110,6 +110,14 @@ def test_saying_that_there_is_no_answer_is_an_answer() -> None:
     assert evaluate(["TokenF1"], judged)[0].value == 1.0
 
 
+def test_reasoning_is_no_part_of_an_answer() -> None:
+    said = {"q": wrote("q", "<think>Red foxes? How many? One.</think> four red foxes")}
+    for name in ("TokenF1", "EM", "ROUGE-L", "Lift"):
+        assert evaluate([name], replace(perfect(), generations=said))[0].value == 1.0
+    unfinished = {"q": wrote("q", "<think>four red foxes")}
+    assert evaluate(["TokenF1"], replace(perfect(), generations=unfinished))[0].value == 0.0
+
+
 def test_lift_is_what_the_context_added_and_harm_where_it_took_away() -> None:
     # with passages "red foxes": F1 0.8; without: q "four red foxes" 1.0, r nothing shared 0.0
     made = {"q": wrote("q", "red foxes"), "r": wrote("r", "blue hen")}

@@ -71,6 +71,31 @@ def test_calls_and_tokens_are_counted(name: str, calls: tuple[int, ...], model: 
         assert asked["q"].prompt_tokens == model.plan(pairs).tokens
 
 
+@pytest.mark.parametrize(
+    ("says", "answer", "outcome"),
+    [
+        ("1804", "1804", "ok"),
+        ("<think>It may be 1803.</think> 1804", "1804", "ok"),
+        ("", "", "nothing"),
+        ("<think>It may be 1803", "", "nothing"),
+    ],
+)
+def test_a_passage_is_judged_by_what_stands_behind_the_reasoning_and_silence_is_counted(
+    says: str, answer: str, outcome: str
+) -> None:
+    class Judging(Scripted):
+        def score_batch(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+            self.batches.append([prompt for prompt, _ in pairs])
+            return [Likelihood(-1.0, 1) for _ in pairs]
+
+    model = Judging(lambda prompt: says)
+    view, run = listed({"q": TEXTS["q"]}, QUESTIONS)
+    (asked,) = reranker("utility-selector", model).rerank(view, run, depth=3).asked
+    assert asked.outcomes == {outcome: 1}
+    template = RETRIEVAL["plain"]
+    assert {*model.prompts[1:]} == {template.using(QUESTIONS["q"], answer, text) for text in TEXTS["q"]}
+
+
 def test_an_empty_query_leaves_upr_nothing_to_order_by(model: HfModel) -> None:
     view, run = listed(TEXTS, {**QUESTIONS, "q": "  "})
     assert reranker("upr", model).rerank(view, run, depth=3).run.rankings["q"].scores == (0.0, 0.0, 0.0)

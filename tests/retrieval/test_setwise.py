@@ -56,7 +56,8 @@ def test_the_first_ones_are_sorted_and_the_others_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "outcome"), [("none of them", "wrong format"), ("", "nothing"), ("[9]", "wrong format")]
+    ("says", "outcome"),
+    [("none of them", "wrong format"), ("none of the 2", "wrong format"), ("", "nothing"), ("[9]", "wrong format")],
 )
 def test_an_answer_that_names_none_leaves_the_parent(says: str, outcome: str) -> None:
     view, run = listed({"q": ["one", "two", "three", "four", "five"]})

@@ -12,7 +12,7 @@ import pytest
 
 from tests.experiment.parts import language_model
 from tests.lm.conftest import PASSAGES
-from uae_bench.lm.base import LanguageModel, Sampling
+from uae_bench.lm.base import Generated, LanguageModel, Sampling
 from uae_bench.lm.hf import HfModel
 from uae_bench.lm.planned import PlannedModel
 from uae_bench.lm.spec import parse_lm
@@ -87,6 +87,18 @@ def test_each_context_has_its_samples_with_their_likelihoods(model: HfModel, tmp
     assert found.counts.calls == 12 + len(found.samples)
     assert found.counts.unanswerable == 1  # r has no reference that answers
     assert {row.answer for row in found.entailments} == {0, 2}
+
+
+def test_of_a_sample_only_what_stands_behind_its_reasoning_is_weighed_and_judged(
+    model: HfModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = ["1800", "<think>1799?</think> 1800", "<think>1799", ""]
+    texts = [Generated(text, 5, 1, "stop") for text in said]
+    monkeypatch.setattr(model, "sample_batch", lambda prompts, sampling, count: [texts for _ in prompts])
+    found = evidence(model, CallCache(tmp_path / "calls.sqlite"), {"q": ["p0"]})
+    assert {(row.text, row.times) for row in found.samples} == {("1800", 2), ("", 2)}
+    assert (found.counts.samples, found.counts.silent) == (8, 4)
+    assert {row.text for row in found.entailments} == {"1800"}
 
 
 def test_queries_that_ask_the_same_are_asked_and_judged_once(model: HfModel, tmp_path: Path) -> None:

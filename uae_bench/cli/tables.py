@@ -118,6 +118,18 @@ def _asked(record: ResultRecord) -> str:
     return f"{record.system} asked {cost.calls / record.queries:.1f} times a query; answers: {shares}"
 
 
+def _unsaid(record: ResultRecord) -> str:
+    """How many answers say nothing, or were ended by the limit of tokens; nothing where none."""
+    from uae_bench.result import CUT, NOTHING
+
+    costs = record.answering()
+    found = {name: sum(cost.outcomes.get(name, 0) for cost in costs) for name in (NOTHING, CUT)}
+    if not any(found.values()):
+        return ""
+    answers = sum(cost.calls for cost in costs)
+    return f"{record.system}: of {answers:,} answers {found[NOTHING]:,} say nothing, {found[CUT]:,} were {CUT}"
+
+
 def _notes(
     records: Sequence[ResultRecord],
     measures: Sequence[str],
@@ -137,6 +149,7 @@ def _notes(
     lines += _left_out(records[0], measures)
     lines += _remarks(records)
     lines += filter(None, map(_asked, records))
+    lines += filter(None, dict.fromkeys(map(_unsaid, records)))
     if any(record.kind == "reference" for record in records):
         lines.append("references see answers or evidence that no retriever may see")
     utilities = [record.models[role] for record in records[:1] for role in record.models if "scorer" in role]

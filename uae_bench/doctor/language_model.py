@@ -18,6 +18,7 @@ from uae_bench.lm.base import (
     encode_pairs,
     fit_passages,
 )
+from uae_bench.lm.remembered import possible
 from uae_bench.lm.server import ByteTokenizer
 from uae_bench.prompts import PLAIN, continuation
 from uae_bench.records import Likelihood, Passage
@@ -61,7 +62,7 @@ def probe_scoring(model: Scorer, limit: float) -> list[Finding]:
     first, again = model.score_batch(pairs), model.score_batch(pairs)
     turned = model.score_batch(pairs[::-1])[::-1]
     alone = [model.score_batch([pair])[0] for pair in pairs]
-    unsound = [one.logprob for one in first if not -math.inf < one.logprob <= 0]
+    unsound = [one.logprob for one in first if not possible(one)]
     return [
         Finding("likelihood", "log-probabilities above 0 or not finite", len(unsound), f"of {len(first)}", 0),
         _begin(tokenizer, [prompt for prompt, _ in pairs]),

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -37,13 +37,15 @@ from uae_bench.experiment.setup import Setup
 from uae_bench.experiment.steps import Runner, Step
 from uae_bench.lm.spec import parse_lm
 from uae_bench.metrics import answer_kinds, latency_by_stage, throughput, usage
-from uae_bench.prompts import RETRIEVAL, PromptTemplate
-from uae_bench.records import Asked, Comparison, Interval
+from uae_bench.prompts import RETRIEVAL, PromptTemplate, answer_of
+from uae_bench.records import Asked, Comparison, GenerationRecord, Interval
 from uae_bench.result import (
     ASKING,
+    CUT,
     GROUPS,
     MANIFEST,
     MEASURED,
+    NOTHING,
     RECORD,
     ArtifactRef,
     Cost,
@@ -279,13 +281,22 @@ def cost_of(artifact: Artifact) -> Cost | None:
         return Cost(calls=counts["calls"], prompt_tokens=tokens, truncated_tokens=cut)
     if artifact.key.stage == "seper":
         counts = json.loads((artifact.folder / COUNTS).read_text())
-        return Cost(**{name: counts[name] for name in Cost.model_fields if name in counts})
+        silent = {NOTHING: counts["silent"]} if counts["silent"] else {}
+        return Cost(**{name: counts[name] for name in Cost.model_fields if name in counts}, outcomes=silent)
     if artifact.key.stage == "states":
         pairs, tokens = runs.count_states(artifact.folder / STATES)
         return Cost(calls=pairs, prompt_tokens=tokens)
     if artifact.key.stage == "generate":
-        return Cost(**asdict(usage(runs.read_generations(artifact.folder / GENERATIONS).values())))
+        return _answering_cost(runs.read_generations(artifact.folder / GENERATIONS).values())
     return None
+
+
+def _answering_cost(written: Collection[GenerationRecord]) -> Cost:
+    found = {
+        NOTHING: sum(not answer_of(one.text) for one in written),
+        CUT: sum(one.finish == "length" for one in written),
+    }
+    return Cost(**asdict(usage(written)), outcomes={name: count for name, count in found.items() if count})
 
 
 def _asking_cost(asked: Sequence[Asked]) -> Cost:

@@ -8,7 +8,7 @@ from uae_bench.leaderboard.markdown import BREAK, plain, table
 from uae_bench.leaderboard.section import Row
 from uae_bench.leaderboard.shelf import Entry, Measurements, Percentiles
 from uae_bench.metrics import break_even
-from uae_bench.result import Cost
+from uae_bench.result import ANSWERS, CUT, NOTHING, Cost
 
 NONE = "–"
 HEADER = (
@@ -19,6 +19,8 @@ HEADER = (
     f"samples to rank{BREAK}calls, tokens, s",
     f"labels to judge{BREAK}calls, tokens, s",
     f"answers{BREAK}calls, tokens, s",
+    f"answers that{BREAK}say nothing",
+    f"answers cut at{BREAK}the token limit",
     f"encode{BREAK}p50 / p95 / p99 ms",
     f"search{BREAK}p50 / p95 / p99 ms",
     f"all stages{BREAK}p50 / p95 / p99 ms",
@@ -197,11 +199,19 @@ def _figures(entry: Entry, measured: Measurements) -> list[str]:
         f"{sum(training):.1f}" if training else NONE,
         _calls(entry, measured, lambda role: role == "samples"),
         _calls(entry, measured, lambda role: " labels " in role),
-        _calls(entry, measured, lambda role: role.endswith((" generations", " closed_book", " gold"))),
+        _calls(entry, measured, lambda role: role.endswith(ANSWERS)),
+        *(_share_of_answers(entry, outcome) for outcome in (NOTHING, CUT)),
         *(_milliseconds(latency.get(name)) for name in ("encode", "search")),
         _milliseconds(total),
         f"{1 / total.p50:,.0f}" if total and total.p50 else NONE,
     ]
+
+
+def _share_of_answers(entry: Entry, outcome: str) -> str:
+    """Of all answers by all models; the record tells each model's."""
+    costs = entry.record.answering()
+    count = sum(cost.outcomes.get(outcome, 0) for cost in costs)
+    return f"{count:,}, {count / sum(cost.calls for cost in costs):.1%}" if count else NONE
 
 
 def _calls(entry: Entry, measured: Measurements, wanted: Callable[[str], bool]) -> str:

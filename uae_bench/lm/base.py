@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uae_bench.errors import BadInput, NotPossible
+from uae_bench.lm.resources import LmResources
 from uae_bench.prompts import PromptTemplate
 from uae_bench.records import Finish, Likelihood, Passage
 
@@ -131,7 +132,16 @@ class Tokenizer(Protocol):
         ...
 
 
-class Scorer(Protocol):
+class Opened(Protocol):
+    """What every model knows of how it was opened (`LmSpec.open`)."""
+
+    spec: str
+    """As a user named it; "" where it was opened by other means."""
+    purse: LmResources
+    """Whose cap its batches count against; none caps a model that costs nothing."""
+
+
+class Scorer(Opened, Protocol):
     """A model that says how likely a continuation is."""
 
     @property
@@ -159,7 +169,7 @@ class Scorer(Protocol):
         ...
 
 
-class Generator(Protocol):
+class Generator(Opened, Protocol):
     """A model that writes."""
 
     @property
@@ -215,7 +225,7 @@ class StateReader(Protocol):
         ...
 
 
-class ContrastiveScorer(Protocol):
+class ContrastiveScorer(Opened, Protocol):
     """A model whose next-token distributions can be seen whole: one whose weights are on this machine."""
 
     @property

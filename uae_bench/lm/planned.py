@@ -20,6 +20,7 @@ from uae_bench.lm.base import (
     encode_texts,
     nth_seed,
 )
+from uae_bench.lm.resources import USUAL
 from uae_bench.lm.sharing import Group, pack, share_prefixes, sort_key
 from uae_bench.records import Likelihood
 
@@ -38,6 +39,9 @@ Result = TypeVar("Result")
 
 class PlannedModel(ABC):
     """A Scorer and a Generator but for the work itself: `score_batch` and `generate_batch` are the backend's."""
+
+    spec = ""
+    purse = USUAL
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from uae_bench.errors import ModelUnavailable
 from uae_bench.progress import SILENT, Progress
 from uae_bench.records import Likelihood
 from uae_bench.store.digests import Json, digest_of
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+ROUNDING = 1e-4
+"""Nats a token by which a sum of log-probabilities in float32 may come out above 0."""
 
 
 class Calls(Protocol):
@@ -40,7 +45,11 @@ class Remembered:
     """Asks a model batch by batch of its own plan, but for the batches that `calls` holds.
 
     A batch is found again by the model's identity, `version` (of whoever asks: another version asks anew) and all
-    that was asked. Killed, it goes on at the batch that was not finished.
+    that was asked. Killed, it goes on at the batch that was not finished. No batch is begun beyond the model's cap.
+
+    Raises (whatever asks):
+        ModelUnavailable: a likelihood is none (`sound`).
+        NotPossible: the run has taken more than it may; what it took is kept.
     """
 
     def __init__(
@@ -59,7 +68,8 @@ class Remembered:
             asked: dict[str, Json] = {"ask": "likelihood", "pairs": [list(pair) for pair in part]}
             found = self._get(asked)
             if found is None:
-                made = scorer.score_batch(part)
+                scorer.purse.check_cap()
+                made = sound(scorer.score_batch(part), scorer.spec)
                 self._put(asked, [[one.logprob, one.tokens] for one in made])
                 return made
             return [Likelihood(logprob, tokens) for logprob, tokens in cast("list[tuple[float, int]]", found)]
@@ -76,7 +86,8 @@ class Remembered:
             asked: dict[str, Json] = {"ask": "contrast", "alpha": alpha, "contrasts": told}
             found = self._get(asked)
             if found is None:
-                made = scorer.contrast_batch(part, alpha)
+                scorer.purse.check_cap()
+                made = sound(scorer.contrast_batch(part, alpha), scorer.spec)
                 self._put(asked, [[one.logprob, one.tokens] for one in made])
                 return made
             return [Likelihood(logprob, tokens) for logprob, tokens in cast("list[tuple[float, int]]", found)]
@@ -93,6 +104,7 @@ class Remembered:
             asked: dict[str, Json] = {"ask": "generation", "sampling": told, "prompts": list(part)}
             found = self._get(asked)
             if found is None:
+                generator.purse.check_cap()
                 made = generator.generate_batch(part, sampling)
                 self._put(asked, [asdict(one) for one in made])
                 return made
@@ -112,6 +124,7 @@ class Remembered:
             asked: dict[str, Json] = {"ask": "samples", "sampling": told, "count": count, "prompts": list(part)}
             found = self._get(asked)
             if found is None:
+                generator.purse.check_cap()
                 made = generator.sample_batch(part, sampling, count)
                 self._put(asked, [[asdict(one) for one in texts] for texts in made])
                 return made
@@ -151,3 +164,26 @@ class Remembered:
 
     def _digest(self, asked: Mapping[str, Json]) -> str:
         return digest_of({"version": self.version, "model": dict(self.identity), **asked})
+
+
+def possible(one: Likelihood) -> bool:
+    """Whether a log-probability is one: finite, and not above 0 beyond `ROUNDING`."""
+    return -math.inf < one.logprob <= ROUNDING * max(one.tokens, 1)
+
+
+def sound(likelihoods: list[Likelihood], spec: str) -> list[Likelihood]:
+    """The likelihoods as they are, if all are possible.
+
+    Probes look once, before labelling; a model may fail at any time after.
+
+    Raises:
+        ModelUnavailable: one cannot be.
+    """
+    for one in likelihoods:
+        if not possible(one):
+            raise ModelUnavailable(
+                f"{spec or 'the model'} returned {one.logprob:g} as the log-probability of an answer of {one.tokens} "
+                "tokens; it must be finite and not above 0. The batch was not kept, those before it were",
+                hint=f"uae-bench doctor --lm {spec or 'SPEC'} shows what is wrong; then run the same command again",
+            )
+    return likelihoods

@@ -31,8 +31,8 @@ class LmResources:
     `cache_gib` of memory hold keys and values (None: what the engine takes by itself).
 
     For servers: `concurrency` requests at once, each waited for `timeout` seconds and tried `retries` times more;
-    a run stops beyond `max_tokens_total` tokens or beyond `max_cost`, at `prompt_price` and `completion_price` per
-    million tokens.
+    beyond `max_tokens_total` tokens or beyond `max_cost`, at `prompt_price` and `completion_price` per million tokens,
+    a run begins no other batch.
     """
 
     device: str = "cpu"
@@ -48,23 +48,37 @@ class LmResources:
     spent: Spent = field(default_factory=Spent, compare=False)
 
     def spend(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Count an answer of a server; all models of a run are counted together.
+        """Count a request that a server answered; all models of a run are counted together, in any thread.
 
-        Raises:
-            NotPossible: the run has taken more than it may.
+        Every request counts once, the answer that is no use too. Where an answer does not say what it took, the
+        caller gives an estimate: 0 would let a run of silent answers go on for ever.
         """
         cost = (prompt_tokens * self.prompt_price + completion_tokens * self.completion_price) / 1e6
         with self.spent.lock:
             self.spent.tokens += prompt_tokens + completion_tokens
             self.spent.cost += cost
-        said = ""
-        if self.max_tokens_total is not None and self.spent.tokens > self.max_tokens_total:
-            said = f"taken {self.spent.tokens:,} tokens, more than --max-tokens-total allows"
-        elif self.max_cost is not None and self.spent.cost > self.max_cost:
-            said = f"cost {self.spent.cost:.2f}, more than --max-cost allows"
-        if said:
-            hint = "finished calls are kept: raise it and run the same command again"
-            raise NotPossible(f"this run's calls have {said}", hint=hint)
+
+    def check_cap(self) -> None:
+        """Asked before a planned batch is begun, never within: what has been paid for is kept, so that with any cap
+        the same command goes on, one batch a run at least.
+
+        Raises:
+            NotPossible: the run has taken more than it may.
+        """
+        with self.spent.lock:
+            tokens, cost = self.spent.tokens, self.spent.cost
+        if self.max_tokens_total is not None and tokens > self.max_tokens_total:
+            option, taken = "--max-tokens-total", f"taken {tokens:,} tokens"
+            passed = f"{tokens - self.max_tokens_total:,} more than {option} allows"
+        elif self.max_cost is not None and cost > self.max_cost:
+            option, taken = "--max-cost", f"cost {cost:.6g}"
+            passed = f"{cost - self.max_cost:.6g} more than {option} allows"
+        else:
+            return
+        raise NotPossible(
+            f"this run's calls have {taken}, {passed}; the batch under way was finished and kept, no other was begun",
+            hint=f"run the same command again: it goes on from there and counts anew; a higher {option} goes further",
+        )
 
 
 def read_by(whose: str) -> frozenset[str]:

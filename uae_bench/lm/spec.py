@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -112,7 +112,17 @@ class LmSpec:
         Raises:
             ModelUnavailable: the model's files are not here, cannot be fetched, or cannot be loaded.
         """
-        return LMS[self.backend].open(self.name, self.revision, dtype, resources, window)
+        opened = LMS[self.backend].open(self.name, self.revision, dtype, resources, window)
+        return _introduced(opened, self.text, resources if "max_tokens_total" in self.reads else USUAL)
+
+
+@contextmanager
+def _introduced(
+    opened: AbstractContextManager[LanguageModel], spec: str, purse: LmResources
+) -> Iterator[LanguageModel]:
+    with opened as model:
+        model.spec, model.purse = spec, purse
+        yield model
 
 
 def parse_lm(text: str) -> LmSpec:

@@ -1,7 +1,8 @@
 """Answers against references, by the official rules of SQuAD 1.1, MRQA and QASPER, which agree with one another.
 
 Text is lower-cased, stripped of ASCII punctuation and of a/an/the, and split at white space. A score is the best
-over the references; a query without a generation scores 0 and is counted (its value carries `MISSING`).
+over the references; a query without a generation scores 0 and is counted (its value carries `MISSING`). Reasoning
+before `</think>` is no part of an answer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from uae_bench.metrics.judged import Judged
 from uae_bench.metrics.measure import Family, Measure, Need
+from uae_bench.prompts import answer_of
 from uae_bench.records import GenerationRecord, Value
 
 MISSING = "no generation: counts as 0 by the official rule"
@@ -116,7 +118,8 @@ def _best(
         return math.nan, NO_REFERENCE
     if query not in generations:
         return 0.0, MISSING
-    return max(score(generations[query].text, reference) for reference in references), ""
+    answer = answer_of(generations[query].text)
+    return max(score(answer, reference) for reference in references), ""
 
 
 def _scorer(measure: Measure) -> Callable[[str, str], float]:

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from uae_bench.lm.base import Sampling, count_tokens
+from uae_bench.prompts import answer_of
 from uae_bench.records import Query
 from uae_bench.retrieval.asking import (
     AskingReranker,
@@ -75,9 +76,7 @@ class Permutation:
 def read_permutation(text: str, count: int, *, reasoning: bool = False) -> Permutation:
     """Numbers in range, first mentions only, and the missing behind them in their old order.
 
-    What a model reasons before `</think>` is no answer, and reasoning without an end is none either; with `reasoning`
-    the prompt has begun a block. Numbers in
-    brackets count alone where there are any: a sentence around them may hold others. Classes as in the paper's
+    What a model reasons is no answer (`answer_of`); which numbers count, `numbers_in` says. Classes as in the paper's
     Table 7: an answer with several faults is of the first of wrong format, repetition, missing.
     """
     said = answer_of(text, reasoning=reasoning)
@@ -96,16 +95,15 @@ def read_permutation(text: str, count: int, *, reasoning: bool = False) -> Permu
     return Permutation(tuple(completed(first, count)), outcome, len(numbers) - len(first), count - len(first))
 
 
-def answer_of(text: str, *, reasoning: bool) -> str:
-    """What stands after the last block of reasoning, which the prompt may have begun; nothing where it has no end."""
-    _, end, rest = text.rpartition("</think>")
-    unfinished = "<think>" in rest or (reasoning and not end)
-    return "" if unfinished else rest.strip()
-
-
 def numbers_in(text: str) -> list[int]:
-    """The numbers in brackets, else all numbers, in order; runs of more than four digits are none."""
-    found = re.findall(r"\[\s*(\d{1,4})\s*\]", text) or re.findall(r"(?<!\d)\d{1,4}(?!\d)", text)
+    """The numbers in brackets, in order; without any, all numbers of a text that says nothing else.
+
+    Such a text has no letter but those of the word passage: `2 > 3 > 1`, `Passage 2, Passage 1`. In a sentence a bare
+    number may count anything (`I cannot rank these 3 passages`). Runs of more than four digits are none.
+    """
+    found = re.findall(r"\[\s*(\d{1,4})\s*\]", text)
+    if not found and not re.search(r"[^\W\d_]", re.sub(r"(?i)\bpassages?\b", "", text)):
+        found = re.findall(r"(?<!\d)\d{1,4}(?!\d)", text)
     return [int(number) for number in found]
 
 
@@ -193,4 +191,4 @@ def _cost(settings: ListwiseSettings, count: int) -> tuple[int, int, int]:
     return calls, shown, TOKENS_PER_NUMBER * shown
 
 
-RANKGPT = asking_component("rankgpt", RankGpt, ListwiseSettings, asks=("writes",), cost=_cost, version=1)
+RANKGPT = asking_component("rankgpt", RankGpt, ListwiseSettings, asks=("writes",), cost=_cost, version=2)

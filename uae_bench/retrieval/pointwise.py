@@ -16,7 +16,7 @@ from functools import partial
 from pydantic import Field
 
 from uae_bench.lm.base import Pair, Sampling, count_tokens
-from uae_bench.prompts import continuation
+from uae_bench.prompts import answer_of, continuation
 from uae_bench.records import Passage, Query
 from uae_bench.retrieval.asking import AskingReranker, AskingSettings, Tally, asking_component, fit_evenly
 
@@ -112,7 +112,7 @@ class UtilitySelectorSettings(AskingSettings):
 
 
 class UtilitySelector(Pointwise):
-    """An answer first, then for each passage whether it helped to it."""
+    """An answer first, then for each passage whether it helped to it. An answer that says nothing is counted."""
 
     _answers: Mapping[str, str]
 
@@ -126,9 +126,12 @@ class UtilitySelector(Pointwise):
         prompts = {query.id: self._answering(query, lists[query.id], sampling, tallies[query.id]) for query in queries}
         distinct = list(dict.fromkeys(prompts.values()))
         written = dict(zip(distinct, self.remembered().generate(self.model, distinct, sampling), strict=True))
+        self._answers = {
+            query: answer_of(written[prompt].text, reasoning=self.reasons) for query, prompt in prompts.items()
+        }
         for query, prompt in prompts.items():
             tallies[query].wrote(written[prompt])
-        self._answers = {query: written[prompt].text for query, prompt in prompts.items()}
+            tallies[query].outcomes["ok" if self._answers[query] else "nothing"] += 1
         return super().scored(queries, lists, tallies)
 
     def _answering(self, query: Query, texts: Sequence[str], sampling: Sampling, tally: Tally) -> str:
@@ -164,5 +167,5 @@ UTILITY_SELECTOR = asking_component(
     UtilitySelectorSettings,
     asks=("writes", "scores"),
     cost=_answer_and_two_each,
-    version=1,
+    version=2,
 )

@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pydantic import Field
 
 from uae_bench.lm.base import Sampling
+from uae_bench.prompts import answer_of
 from uae_bench.records import Query
 from uae_bench.retrieval.asking import (
     AskingReranker,
@@ -18,7 +19,7 @@ from uae_bench.retrieval.asking import (
     asking_component,
     completed,
 )
-from uae_bench.retrieval.listwise import answer_of, numbers_in
+from uae_bench.retrieval.listwise import numbers_in
 
 CHOICE_TOKENS = 16
 """Room for a number in brackets and a word or two before it."""
@@ -113,4 +114,4 @@ def _cost(settings: SetwiseSettings, count: int) -> tuple[int, int, int]:
     return calls, calls * (settings.children + 1), calls * CHOICE_TOKENS
 
 
-SETWISE = asking_component("setwise", Setwise, SetwiseSettings, asks=("writes",), cost=_cost, version=1)
+SETWISE = asking_component("setwise", Setwise, SetwiseSettings, asks=("writes",), cost=_cost, version=2)

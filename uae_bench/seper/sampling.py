@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from uae_bench.lm.remembered import Calls, Remembered
 from uae_bench.progress import SILENT, Progress
-from uae_bench.prompts import PromptTemplate, continuation
+from uae_bench.prompts import PromptTemplate, answer_of, continuation
 from uae_bench.records import Answer, EntailmentRow, Likelihood, Passage, Query, SampleRow
 from uae_bench.stages import STAGES
 
@@ -82,18 +82,15 @@ def gather(
     version = STAGES["seper"].version
     writing = Remembered(model, calls, version, progress, "sample answers")
     written = dict(zip(distinct, writing.sample(generator, distinct, sampling, count), strict=True))
-    pairs = [
-        (prompt, continuation(text))
-        for prompt, texts in written.items()
-        for text in sorted({one.text for one in texts} - {""})
-    ]
+    said = {prompt: Counter(answer_of(one.text) for one in texts) for prompt, texts in written.items()}
+    pairs = [(prompt, continuation(text)) for prompt, texts in said.items() for text in sorted(texts.keys() - {""})]
     plan = generator.plan(pairs)
     weighing = Remembered(model, calls, version, progress, "weigh answers")
     likelihoods = dict(zip(pairs, weighing.score(generator, pairs, plan), strict=True))
     samples = [
         SampleRow(query, passage, text, times, likelihood.logprob, likelihood.tokens)
         for (query, passage), made in prompts.items()
-        for text, times in sorted(Counter(one.text for one in written[made.prompt]).items())
+        for text, times in sorted(said[made.prompt].items())
         for likelihood in (likelihoods.get((made.prompt, continuation(text)), SILENCE),)
     ]
     entailments, judged, cut = _judge(judge, samples, queries, answers, calls, progress)
