@@ -77,8 +77,9 @@ class ModelRef(_Strict):
     family: str = ""
 
 
-NOTHING, CUT = "nothing", "cut at the token limit"
-"""What answers to queries are counted as that say nothing, and those that the limit of tokens ended: some are both."""
+NOTHING, CUT, DECLINED = "nothing", "cut at the token limit", "declined"
+"""What answers to queries are counted as that say nothing, that the limit of tokens ended, and that a vendor's model
+refused to give: one answer may be several of them."""
 
 
 class Cost(_Strict):
@@ -86,7 +87,7 @@ class Cost(_Strict):
 
     `outcomes` counts the answers of a model that ranked by what they were (ok, missing, repetition, wrong format,
     nothing), `repairs` what was done about them. Of a model that answered queries, or was sampled, it counts only what
-    went wrong: `nothing` (but reasoning, it may be), and `cut at the token limit`, which may be one answer.
+    went wrong: `nothing` (but reasoning, it may be), `cut at the token limit`, `declined`; an answer may be several.
     """
 
     calls: int

@@ -10,7 +10,7 @@ from importlib import resources
 from io import StringIO
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -31,7 +31,7 @@ from uae_bench.experiment.results import cost_of
 from uae_bench.experiment.setup import Setup
 from uae_bench.leaderboard.shelf import comparability, configuration
 from uae_bench.lm.spec import LmSpec
-from uae_bench.records import GenerationRecord
+from uae_bench.records import Finish, GenerationRecord
 from uae_bench.result import read_record
 from uae_bench.runs import write_generations
 from uae_bench.store import Artifact, CallCache, Key, file_digest
@@ -86,7 +86,7 @@ def test_a_record_leads_to_everything_it_rests_on(finished: Finished) -> None:
 
 
 def test_a_record_counts_the_answers_that_say_nothing_or_were_cut(finished: Finished, tmp_path: Path) -> None:
-    def answer(query: str, text: str, finish: Literal["stop", "length"]) -> GenerationRecord:
+    def answer(query: str, text: str, finish: Finish) -> GenerationRecord:
         return GenerationRecord(query, text, (), 10, 2, 0, finish)
 
     def counted(written: list[GenerationRecord]) -> dict[str, int]:
@@ -99,6 +99,7 @@ def test_a_record_counts_the_answers_that_say_nothing_or_were_cut(finished: Fini
     silent, reasons = answer("c", "", "stop"), answer("d", "<think>Ana or", "length")
     assert counted([whole]) == {}
     assert counted([whole, silent]) == {"nothing": 1}
+    assert counted([whole, answer("e", "", "refused")]) == {"nothing": 1, "declined": 1}
     assert counted([whole, cut, silent, reasons]) == {"nothing": 2, "cut at the token limit": 2}
     for record, folder in zip(finished.results.records, finished.results.folders, strict=True):
         stored = [json.loads(line) for path in folder.glob("*.jsonl") for line in path.read_text().splitlines()]

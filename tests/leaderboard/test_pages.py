@@ -368,14 +368,16 @@ def test_a_board_says_how_many_answers_say_nothing_or_were_cut_and_is_silent_whe
         return write_result(tmp_path / name, {"AP": [1.0] * ENOUGH}, system=name, costs=costs)
 
     sound = answered("sound")
-    bad = answered("bad", generations={"nothing": 4, "cut at the token limit": 9}, closed_book={"nothing": 2})
-    heads = "say nothing", "cut at<br>the token limit"
+    bad = answered(
+        "bad", generations={"nothing": 4, "cut at the token limit": 9}, closed_book={"nothing": 2, "declined": 1}
+    )
+    heads = "say nothing", "cut at<br>the token limit", "answers<br>declined"
     assert not any(head in page(tmp_path / "whole", sound) for head in heads)
     text = page(tmp_path / "boards", sound, bad)
     assert all(head in text for head in heads)
-    # of 2 * 24 answers: 6 and 9
-    assert cells(text, "bad", "### Cost")[:3] == ["48, 200, –", "6, 12.5%", "9, 18.8%"]
-    assert cells(text, "sound", "### Cost")[1:3] == ["–", "–"]
+    # of 2 * 24 answers: 6, 9 and 1
+    assert cells(text, "bad", "### Cost")[:4] == ["48, 200, –", "6, 12.5%", "9, 18.8%", "1, 2.1%"]
+    assert cells(text, "sound", "### Cost")[1:4] == ["–", "–", "–"]
 
 
 def test_a_board_says_after_how_many_queries_labels_and_training_have_paid(tmp_path: Path) -> None:

@@ -21,11 +21,13 @@ from uae_bench.experiment import Experiment
 from uae_bench.lm.base import Sampling
 from uae_bench.lm.connection import KEY, OWN_KEY, Connection
 from uae_bench.lm.hf import HfModel
+from uae_bench.lm.remembered import Remembered
 from uae_bench.lm.resources import LmResources, Spent
 from uae_bench.lm.server import ServerModel, same_model
 from uae_bench.lm.spec import parse_lm
 from uae_bench.lm.tokenizer import HfTokenizer
 from uae_bench.prompts import INSTRUCT, PLAIN
+from uae_bench.store import CallCache
 
 QUICK = LmResources(timeout=60, retries=1, concurrency=4)
 WRITING = Sampling(max_tokens=12)
@@ -367,14 +369,24 @@ def test_a_key_that_is_none_is_refused_by_its_variable(
         ({"max_cost": 0.5, "prompt_price": 1e4, "completion_price": 0.0}, "more than --max-cost"),
     ],
 )
-def test_a_cap_stops_the_run(server: Serving, allowed: dict[str, Any], said: str) -> None:
-    model = connected(server, replace(QUICK, concurrency=1, **allowed))
-    with pytest.raises(NotPossible, match=said):
-        model.score_batch(PAIRS)
-    assert 0 < (before := server.answers) < len(PAIRS)
-    with pytest.raises(NotPossible, match=said):  # another model of the run, another connection: one purse
-        connected(server, model.connection.resources).score_batch(PAIRS)
-    assert server.answers < before + len(PAIRS) // 2
+def test_a_cap_ends_the_run_after_the_batch_that_passes_it(
+    server: Serving, allowed: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uae_bench.lm.planned.BATCH_CELLS", 200)
+    spec = parse_lm(f"openai:{NAME}@{server.url}")
+    asking = Remembered({"weights": "w"}, CallCache(tmp_path / "calls.sqlite"), 1)
+    resources = replace(QUICK, spent=Spent(), **allowed)
+    with spec.open(resources) as model:
+        first, second, *_ = model.plan(PAIRS).batches
+        with pytest.raises(NotPossible, match=said):
+            asking.score(model, PAIRS)
+    assert server.answers == len(first)
+    with spec.open(resources) as other, pytest.raises(NotPossible, match=said):  # another connection: one purse
+        asking.score(other, PAIRS)
+    assert server.answers == len(first)
+    with spec.open(replace(resources, spent=Spent())) as again, pytest.raises(NotPossible, match=said):
+        asking.score(again, PAIRS)  # the next run: what was paid for is kept
+    assert server.answers == len(first) + len(second)
 
 
 def test_killed_in_the_middle_and_started_again_the_records_are_those_of_an_undisturbed_run(

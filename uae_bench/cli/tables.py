@@ -119,15 +119,15 @@ def _asked(record: ResultRecord) -> str:
 
 
 def _unsaid(record: ResultRecord) -> str:
-    """How many answers say nothing, or were ended by the limit of tokens; nothing where none."""
-    from uae_bench.result import CUT, NOTHING
+    """How many answers say nothing, were ended by the limit of tokens, or were declined; nothing where none."""
+    from uae_bench.result import CUT, DECLINED, NOTHING
 
     costs = record.answering()
-    found = {name: sum(cost.outcomes.get(name, 0) for cost in costs) for name in (NOTHING, CUT)}
-    if not any(found.values()):
-        return ""
+    words = {NOTHING: "say nothing", CUT: f"were {CUT}", DECLINED: f"were {DECLINED}"}
+    found = {name: sum(cost.outcomes.get(name, 0) for cost in costs) for name in words}
+    told = ", ".join(f"{count:,} {words[name]}" for name, count in found.items() if count)
     answers = sum(cost.calls for cost in costs)
-    return f"{record.system}: of {answers:,} answers {found[NOTHING]:,} say nothing, {found[CUT]:,} were {CUT}"
+    return f"{record.system}: of {answers:,} answers {told}" if told else ""
 
 
 def _notes(

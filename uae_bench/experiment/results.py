@@ -42,6 +42,7 @@ from uae_bench.records import Asked, Comparison, GenerationRecord, Interval
 from uae_bench.result import (
     ASKING,
     CUT,
+    DECLINED,
     GROUPS,
     MANIFEST,
     MEASURED,
@@ -295,6 +296,7 @@ def _answering_cost(written: Collection[GenerationRecord]) -> Cost:
     found = {
         NOTHING: sum(not answer_of(one.text) for one in written),
         CUT: sum(one.finish == "length" for one in written),
+        DECLINED: sum(one.finish == "refused" for one in written),
     }
     return Cost(**asdict(usage(written)), outcomes={name: count for name, count in found.items() if count})
 

@@ -8,7 +8,7 @@ from uae_bench.leaderboard.markdown import BREAK, plain, table
 from uae_bench.leaderboard.section import Row
 from uae_bench.leaderboard.shelf import Entry, Measurements, Percentiles
 from uae_bench.metrics import break_even
-from uae_bench.result import ANSWERS, CUT, NOTHING, Cost
+from uae_bench.result import ANSWERS, CUT, DECLINED, NOTHING, Cost
 
 NONE = "–"
 HEADER = (
@@ -21,6 +21,7 @@ HEADER = (
     f"answers{BREAK}calls, tokens, s",
     f"answers that{BREAK}say nothing",
     f"answers cut at{BREAK}the token limit",
+    f"answers{BREAK}declined",
     f"encode{BREAK}p50 / p95 / p99 ms",
     f"search{BREAK}p50 / p95 / p99 ms",
     f"all stages{BREAK}p50 / p95 / p99 ms",
@@ -200,7 +201,7 @@ def _figures(entry: Entry, measured: Measurements) -> list[str]:
         _calls(entry, measured, lambda role: role == "samples"),
         _calls(entry, measured, lambda role: " labels " in role),
         _calls(entry, measured, lambda role: role.endswith(ANSWERS)),
-        *(_share_of_answers(entry, outcome) for outcome in (NOTHING, CUT)),
+        *(_share_of_answers(entry, outcome) for outcome in (NOTHING, CUT, DECLINED)),
         *(_milliseconds(latency.get(name)) for name in ("encode", "search")),
         _milliseconds(total),
         f"{1 / total.p50:,.0f}" if total and total.p50 else NONE,
