@@ -53,7 +53,7 @@ def continuation(answer: str) -> str:
 
 def answer_of(text: str, *, reasoning: bool = False) -> str:
     """What a model answers: what stands after its last block of reasoning, nothing where that has no end. With
-    `reasoning`, the prompt has begun a block. A text without one, and without space around it, is itself the answer.
+    `reasoning`, the prompt has begun a block. A text without reasoning is returned without the space around it.
     """
     _, end, rest = text.rpartition("</think>")
     unfinished = "<think>" in rest or (reasoning and not end)

@@ -87,7 +87,7 @@ class Cost(_Strict):
 
     `outcomes` counts the answers of a model that ranked by what they were (ok, missing, repetition, wrong format,
     nothing), `repairs` what was done about them. Of a model that answered queries, or was sampled, it counts only what
-    went wrong: `nothing` (but reasoning, it may be), `cut at the token limit`, `declined`; an answer may be several.
+    went wrong: `nothing` (or only reasoning), `cut at the token limit`, `declined`; an answer may be several.
     """
 
     calls: int

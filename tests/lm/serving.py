@@ -25,10 +25,11 @@ class Serving(ThreadingHTTPServer):
     """Answers as vLLM's server does, from `model`.
 
     `faults` are used up one per request for an answer: a status code, "hang", "lost" (the connection is closed),
-    "rubbish", "half" (a body that ends early), "other tokens", "echo" (a refusal that repeats the request's headers),
-    or fields that stand in place of the answer's. `plain` servers have neither `/tokenize` nor
+    "rubbish", "half" (a body that ends early), "other tokens", "echo" (a refusal that repeats the request's
+    headers), or fields that stand in place of the answer's. `plain` servers have neither `/tokenize` nor
     log-probabilities, as a vendor's, and refuse the parameters in `refused`, as OpenAI's newer models do, or in
-    FastAPI's form. `pages` answer what they hold instead. `headers` are those of every request.
+    FastAPI's form. `pages` answer what they hold instead, `busy` ones 429, and `refusal` is the answer to all else.
+    `headers` are those of every request.
     """
 
     daemon_threads = True
@@ -40,6 +41,8 @@ class Serving(ThreadingHTTPServer):
         self.plain = plain
         self.faults: list[Fault] = []
         self.pages: dict[str, object] = {}
+        self.busy: set[str] = set()
+        self.refusal: tuple[int, dict[str, Any]] | None = None
         self.root = "x/tiny-llama"
         self.refused: dict[str, str] = {}
         self.requests: list[dict[str, Any]] = []
@@ -78,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.headers.append({name.lower(): value for name, value in self.headers.items()})
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         inner = self.server.model.tokenizer.inner
+        if self.path in self.server.busy:
+            return self._refuse(429, "busy")
         if self.path in self.server.pages:
             return self._answer(self.server.pages[self.path])
         if self.path in ("/tokenize", "/detokenize") and self.server.plain:
@@ -95,6 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/detokenize":
             return self._answer({"prompt": inner.decode(body["tokens"])})
         self.server.requests.append(body)
+        if self.server.refusal:
+            status, told = self.server.refusal
+            return self._send(status, json.dumps(told).encode(), "application/json")
         for name, form in self.server.refused.items():
             if body.get(name) is not None:
                 return self._refuse_parameter(name, form)

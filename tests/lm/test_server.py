@@ -149,7 +149,7 @@ def test_what_passes_is_tried_again_and_changes_nothing(server: Serving, llama: 
         ({"model": "another"}, "the answer is by 'another', not by 'tiny'"),
         ("other tokens", "no log-probability for every token that was asked for"),
         ({"choices": []}, "answered with rubbish: choices: "),
-        ({"choices": None, "error": {"message": "slow down"}}, "answered with rubbish: choices: "),
+        ({"choices": None, "error": {"message": "slow down"}}, "answered: slow down"),
         ({"choices": [{}]}, "neither a text nor a message"),
         ({"choices": ["a"]}, "answered with rubbish: choices.0: "),
         ({"choices": [{"text": ["a"]}]}, r"answered with rubbish: choices\.0\.text: "),
@@ -206,6 +206,34 @@ def test_a_server_with_other_pages_of_these_names_writes_in_chat_turns(
         assert texts == [one.text for one in local.generate(PROMPTS[:2], WRITING)]
 
 
+def test_a_server_that_has_no_time_is_not_taken_for_one_that_cannot(server: Serving) -> None:
+    server.busy = {"/tokenize"}
+    with pytest.raises(ModelUnavailable, match="answered 429: busy"):
+        parse_lm(f"openai:{NAME}@{server.url}").identity()
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "about"),
+    [
+        ({"error": {"message": "no 'seed' here"}}, "no 'seed' here", {"seed"}),
+        ({"error": {"message": "unsupported", "param": "body.stop"}}, "unsupported", {"stop"}),
+        ({"error": "too long: 9 > 4"}, "too long: 9 > 4", set()),
+        ({"detail": "no room"}, "no room", set()),
+        ({"detail": [{"loc": ["body", "seed"], "msg": "extra", "input": 1}]}, "extra", {"seed"}),
+        ({"detail": [{"loc": ["body", "x"], "msg": "missing", "input": {"seed": 0, "stop": []}}]}, "missing", set()),
+        ({"message": {"detail": [{"loc": ["body", "seed"], "msg": "extra"}]}}, "extra", {"seed"}),
+    ],
+)
+def test_a_refusal_says_why_and_what_it_is_about(
+    server: Serving, body: dict[str, Any], said: str, about: set[str]
+) -> None:
+    server.refusal = (422, body)
+    connection = Connection(NAME, server.url, QUICK)
+    with pytest.raises(ModelUnavailable, match=f"answered 422: .*{said}"):
+        connection.score([5, 6])
+    assert connection.refused == about
+
+
 def test_a_server_that_refuses_log_probabilities_writes(server: Serving) -> None:
     server.faults = [400]
     assert not parse_lm(f"openai:{NAME}@{server.url}").scores
@@ -254,6 +282,8 @@ def test_what_is_served_under_a_name_is_part_of_its_identity(folder: Callable[..
         ("gpt-4o-mini-2024-07-18", "gpt-4o", False),
         ("Qwen2.5-7B-Instruct", "Qwen2.5-7B", False),
         ("deepseek-r1-distill-llama", "deepseek-r1", False),
+        ("gemini-flash-002", "gemini-flash", True),
+        ("small", "small-latest", True),
     ],
 )
 def test_a_dated_name_is_the_model_and_a_longer_one_another(answered: str, asked: str, same: bool) -> None:
@@ -273,12 +303,28 @@ def test_a_vendor_that_does_not_say_what_it_reads_is_refused_while_planning(
 
 
 @pytest.mark.parametrize("told", [{"finish_reason": "content_filter"}, {"message": {"refusal": "no"}}])
-def test_an_answer_that_was_declined_is_known_as_one(folder: Callable[..., Path], told: dict[str, Any]) -> None:
+def test_an_answer_that_was_declined_is_known_as_one_and_not_asked_for_again(
+    folder: Callable[..., Path], told: dict[str, Any]
+) -> None:
     with serving(HfModel(folder("llama", chat=True), "cpu", "float32"), plain=True) as server:
         model = ServerModel(Connection(NAME, server.url, QUICK), 2000)
-        server.faults = [{"choices": [{"message": {"content": None}, "finish_reason": "length", **told}]}]
+        before = server.answers
+        server.faults = [{"choices": [{"message": {"content": None}, "finish_reason": "stop", **told}]}]
         [written] = model.generate(PROMPTS[:1], WRITING)
-        assert (written.text, written.finish) == ("", "refused")
+        assert (written.text, written.finish, server.answers) == ("", "refused", before + 1)
+
+
+@pytest.mark.parametrize(
+    ("told", "tokens", "finish"),
+    [("stop", 3, "stop"), ("eos", 3, "stop"), (None, 3, "stop"), ("length", 3, "length"), (None, 12, "length")],
+)
+def test_an_answer_is_cut_where_the_server_says_so_or_no_token_was_left(
+    server: Serving, told: str | None, tokens: int, finish: str
+) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": tokens}
+    server.faults = [{"choices": [{"text": " Ana", "finish_reason": told}], "usage": usage}]
+    [written] = connected(server).generate(PROMPTS[:1], WRITING)
+    assert (written.text, written.finish) == ("Ana", finish)
 
 
 def test_what_an_answer_took_is_counted_in_full_where_it_is_not_said(server: Serving) -> None:
@@ -322,7 +368,16 @@ def test_a_model_that_is_not_served_is_named_beside_those_that_are(server: Servi
     assert NAME in caught.value.hint
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "http://ada:secret@host/v1", "https://host/v1?key=secret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "http://[::1/v1",
+        "http://ada:secret@host/v1",
+        "https://host/v1?key=secret",
+        "http://host/v1#secret",
+    ],
+)
 def test_an_address_is_one_and_holds_no_secret(url: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_lm(f"openai:tiny@{url}").identity()
@@ -340,6 +395,16 @@ def test_a_key_goes_to_the_host_that_it_is_meant_for(server: Serving, monkeypatc
     with pytest.raises(ModelUnavailable, match="refuses the key") as caught:
         connected(server).score_batch(PAIRS[:1])
     assert KEY in caught.value.hint and "sk-own" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_what_the_environment_holds_for_openai_goes_to_nobody_else(
+    server: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-secret")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-secret")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gate: gate-secret")
+    connected(server).score_batch(PAIRS[:1])
+    assert server.headers and not any("secret" in str(headers) for headers in server.headers)
 
 
 def test_a_key_that_a_server_repeats_is_not_repeated_here(server: Serving, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,23 @@ def test_scores_are_the_models_own_and_order_the_run(folder: Path, first: Run) -
         assert list(ranking.scores) == sorted(ranking.scores, reverse=True)
 
 
+def test_a_default_prompt_is_read_as_the_library_reads_it(folder: Path, first: Run, tmp_path: Path) -> None:
+    model: Any = CrossEncoder(str(folder), device="cpu", activation_fn=torch.nn.Identity())
+    with torch.no_grad():
+        model.model.classifier.weight.mul_(1e4)  # scores that a prompt moves visibly
+    model.save_pretrained(str(tmp_path / "bare"))
+    model.prompts, model.default_prompt_name = {"ask": "harbour "}, "ask"
+    model.save_pretrained(str(tmp_path / "prompted"))
+    bare, prompted = (
+        build("cross-encoder", str(tmp_path / name)).rerank(view(), first, depth=4).run for name in ("bare", "prompted")
+    )
+    passages = {passage.id: shown(passage) for passage in view().passages}
+    for query, ranking in prompted.rankings.items():
+        alone = [float(model.predict([(QUESTIONS[query], passages[name])])[0]) for name in ranking.passages]
+        assert ranking.scores == pytest.approx(alone, abs=1e-3)
+        assert sorted(ranking.scores) != pytest.approx(sorted(bare.rankings[query].scores), abs=1e-3)
+
+
 def test_scores_are_logits_where_a_sigmoid_would_make_all_of_them_one(folder: Path, first: Run, tmp_path: Path) -> None:
     model: Any = CrossEncoder(str(folder), device="cpu")
     with torch.no_grad():

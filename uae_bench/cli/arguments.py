@@ -153,10 +153,10 @@ def resources(
         float | None, typer.Option("--lm-cache-gib", min=0.001, help="Memory for keys and values (vllm:).")
     ] = None,
     max_tokens_total: Annotated[
-        int | None, typer.Option(min=1, help="Begin no more once a server's answers have taken so many tokens.")
+        int | None, typer.Option(min=1, help="Begin no further batch of requests once so many tokens are taken.")
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="The same once they have cost so much, at --price.")
+        float | None, typer.Option(min=0, help="Begin no further batch of requests once so much is spent, at --price.")
     ] = None,
     price: Annotated[
         str | None, typer.Option(help="Price of a million tokens read and of a million written, e.g. 0.15,0.60.")

@@ -109,7 +109,7 @@ def _cell(record: ResultRecord, measure: str, test: Comparison | None) -> str:
 
 
 def _asked(record: ResultRecord) -> str:
-    """How the answers were by which a language model ranked; nothing where it wrote none."""
+    """What was written to rank by, and of what kinds it was; nothing where nothing was."""
     cost = record.costs.get("run")
     answers = sum(cost.outcomes.values()) if cost is not None else 0
     if cost is None or not answers:

@@ -94,7 +94,8 @@ def _asked_table(rows: Sequence[Row]) -> list[str]:
         return []
     about = (
         "Rankings by a language model. An answer is *ok* that names every passage shown, once, or one where one is "
-        "asked for; what others leave out keeps its old order. Likelihoods are read from no answer: "
+        "asked for, or, of a model that judges by an answer of its own, one that says something; what others leave out "
+        "keeps its old order. Likelihoods are read from no answer: "
         f"{NONE}."
     )
     return ["### Asked of language models", "", about, "", *table(ASKED, body), ""]

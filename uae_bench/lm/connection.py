@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -41,8 +41,9 @@ TRIAL_TOKENS = 16
 REFUSABLE = ("max_tokens", "temperature", "seed", "stop")
 """What newer models of a vendor refuse in a chat request though the protocol has it. The limit has another name there,
 the others stay unsaid."""
-NOT_THERE = frozenset({*range(400, 500), 501})
-"""How servers answer where they have no such page. 408, 409 and 429 were tried again before."""
+NOT_THERE = frozenset({*range(400, 500), 501}) - {408, 409, 429}
+"""How servers answer where they have no such page; the three say that they have no time."""
+EXAMPLE = "e.g. openai:MODEL@http://localhost:8000/v1"
 KEPT = "finished calls are kept"
 GO_ON = f"{KEPT}: once it answers, the same command goes on"
 
@@ -147,14 +148,22 @@ class Connection:
     @cached_property
     def client(self) -> OpenAI:
         """The official client."""
-        from openai import OpenAI
+        from openai import Omit, OpenAI
 
         return OpenAI(
             base_url=self.url,
             api_key=self.key or "none",
             timeout=self.resources.timeout,
             max_retries=self.resources.retries,
+            default_headers=cast("Mapping[str, str]", dict.fromkeys(self._unsaid(), Omit())),
         )
+
+    def _unsaid(self) -> list[str]:
+        """Headers that the client would take from the environment for whatever host: they are for OpenAI's alone."""
+        if self.key_name == OWN_KEY:
+            return []
+        custom = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+        return ["OpenAI-Organization", "OpenAI-Project", *(line.partition(":")[0].strip() for line in custom)]
 
     @cached_property
     def cards(self) -> Mapping[str, Card]:
@@ -291,8 +300,9 @@ class Connection:
     def together(self, work: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
         """`work` on every item, `concurrency` at a time, in the order of the items.
 
-        The first failure, or an interrupt, ends it at once: what has not begun never does, and nobody waits for what a
-        server leaves hanging, since threads of a pool would be joined and these are not.
+        The first failure, or an interrupt, ends it at once: items that have not begun never do, and nobody waits for
+        what a server leaves hanging, since threads of a pool would be joined and these are not. A request under way
+        goes on unseen, and is counted if it is answered.
         """
         futures: list[Future[Answer]] = [Future() for _ in items]
         waiting = deque(zip(items, futures, strict=True))
@@ -334,7 +344,7 @@ class Connection:
         """
         with self._explained():
             found = self._sent(path, body, seconds)
-            if isinstance(found, dict) and found.get("error") and "choices" not in found:
+            if isinstance(found, dict) and found.get("error") and not found.get("choices"):
                 raise _Refused(f"{self.url} answered: {self._said(found['error'])}", 200, hint=GO_ON)
             try:
                 return form.model_validate(found)
@@ -380,7 +390,8 @@ class Connection:
         except openai.APITimeoutError as error:
             waited = error.request.extensions.get("timeout", {}).get("read") or self.resources.timeout
             said = f"{self.url} did not answer within {waited:g} s, {self.resources.retries + 1} times"
-            longer = "; --lm-timeout gives it longer" if waited == self.resources.timeout else ""
+            planning = self.resources.timeout == PROBE_SECONDS
+            longer = "" if planning or waited != self.resources.timeout else "; --lm-timeout gives it longer"
             raise ModelUnavailable(said, hint=GO_ON + longer) from None
         except openai.APIConnectionError:
             raise ModelUnavailable(f"{self.url} cannot be reached", hint=f"start the server; {GO_ON}") from None
@@ -390,15 +401,13 @@ class Connection:
             raise ModelUnavailable(f"{self.url} answered with rubbish: {self._said(error)}", hint=GO_ON) from None
 
     def _refusal(self, error: APIStatusError) -> _Refused:
-        told = error.body.get("message") if isinstance(error.body, Mapping) else None
-        what = f"{self.url} answered {error.status_code}: {self._said(told or error.message)}"
-        about = error.param if error.param else str(error.body)
-        return _Refused(what, error.status_code, about, hint=self._remedy(error.status_code))
+        what = f"{self.url} answered {error.status_code}: {self._said(error.body or error.message)}"
+        return _Refused(what, error.status_code, _about(error), hint=self._remedy(error.status_code))
 
     def _said(self, told: object) -> str:
         """What a server said, short, and without the key that it may have read from the request."""
-        if isinstance(told, Mapping) and "message" in told:
-            told = told["message"]
+        while isinstance(told, Mapping) and (inner := told.get("message") or told.get("detail")):
+            told = inner
         said = str(told)
         return (said.replace(self.key, "[the key]") if self.key else said)[:160]
 
@@ -420,8 +429,23 @@ class _Refused(ModelUnavailable):
         self.about = about
 
     def names(self, parameter: str) -> bool:
-        """Whether it is about the parameter: OpenAI's refusals name it, others quote it somewhere in what they say."""
-        return self.about == parameter or any(f"{quote}{parameter}{quote}" in self.about for quote in "'\"`")
+        """Whether it is about the parameter: OpenAI's refusals name it, others quote it in what they say."""
+        return any(f"{quote}{parameter}{quote}" in self.about for quote in "'\"`")
+
+
+def _about(error: APIStatusError) -> str:
+    """What a refusal is about, names quoted: OpenAI's `param`, FastAPI's places, and the words; never what was sent,
+    which FastAPI repeats."""
+    said = [f"'{error.param.rpartition('.')[2]}'"] if error.param else []
+    body: Any = error.body
+    while isinstance(body, Mapping):
+        body = body.get("message") or body.get("detail")
+    for one in body if isinstance(body, list) else [body]:
+        if isinstance(one, Mapping):
+            said += [*(f"'{place}'" for place in one.get("loc", ())), str(one.get("msg"))]
+        else:
+            said.append(str(one))
+    return " ".join(said)
 
 
 def _wishes(sampling: Sampling, seed: int) -> dict[str, Any]:
@@ -436,9 +460,14 @@ def checked_url(url: str) -> str:
     Raises:
         BadInput: it is no http address, or holds a user name or password.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise BadInput(f"{url!r} is no address of a server", hint=EXAMPLE) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is no address of a server", hint="e.g. openai:MODEL@http://localhost:8000/v1")
-    if parts.username or parts.password or parts.query:
-        raise BadInput("an address must hold no user name, password or query", hint=f"set {KEY} in the environment")
+        raise BadInput(f"{url!r} is no address of a server", hint=EXAMPLE)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadInput(
+            "an address must hold no user name, password, query or fragment", hint=f"set {KEY} in the environment"
+        )
     return url.rstrip("/")

@@ -48,7 +48,7 @@ class Remembered:
     that was asked. Killed, it goes on at the batch that was not finished. No batch is begun beyond the model's cap.
 
     Raises (whatever asks):
-        ModelUnavailable: a likelihood is none (`sound`).
+        ModelUnavailable: a likelihood cannot be one (`sound`).
         NotPossible: the run has taken more than it may; what it took is kept.
     """
 

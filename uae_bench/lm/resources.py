@@ -50,8 +50,9 @@ class LmResources:
     def spend(self, prompt_tokens: int, completion_tokens: int) -> None:
         """Count a request that a server answered; all models of a run are counted together, in any thread.
 
-        Every request counts once, the answer that is no use too. Where an answer does not say what it took, the
-        caller gives an estimate: 0 would let a run of silent answers go on for ever.
+        Every request of a planned batch counts once, the answer that is no use too; what is asked while planning does
+        not. Where an answer does not say what it took, the caller gives an estimate: 0 would let a run of silent
+        answers go on for ever.
         """
         cost = (prompt_tokens * self.prompt_price + completion_tokens * self.completion_price) / 1e6
         with self.spent.lock:

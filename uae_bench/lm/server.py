@@ -27,7 +27,7 @@ from uae_bench.lm.base import (
     in_turn,
     opened_once,
 )
-from uae_bench.lm.connection import GO_ON, PROBE_SECONDS, Completion, Connection
+from uae_bench.lm.connection import GO_ON, KEPT, PROBE_SECONDS, Completion, Connection
 from uae_bench.lm.planned import ENCODED_PAIRS, PlannedModel
 from uae_bench.lm.resources import SERVERS, LmResources, read_by
 from uae_bench.prompts import INSTRUCT, PLAIN, PromptTemplate
@@ -76,6 +76,8 @@ class ServerTokenizer:
     def starts(self, text: str) -> list[int]:
         """By the length of the text that stands before each token; a request for each of them, once per text."""
         if text not in self._starts:
+            if len(self._starts) > ENCODED_PAIRS:
+                self._starts.clear()
             ids = self.connection.ids(text)
             before = self.connection.together(self._text_of, [ids[:end] for end in range(1, len(ids))])
             self._starts[text] = [0, *map(len, before)] if ids else []
@@ -107,6 +109,7 @@ class ServerModel(PlannedModel):
     def __init__(self, connection: Connection, limit: int | None) -> None:
         super().__init__(ServerTokenizer(connection) if connection.tokenises else ByteTokenizer())
         self.connection = connection
+        self.purse = connection.resources
         self.refused = frozenset() if connection.tokenises else connection.refused
         self.limit = limit
 
@@ -153,12 +156,15 @@ class ServerModel(PlannedModel):
     def _generate(self, prompt: str, ids: Tokens, sampling: Sampling) -> Generated:
         """A text that a stop text ends before anything is written is asked for again without it."""
         answer = self._write(prompt, ids, sampling)
-        if answer.choices[0].finish_reason == "stop" and not answer.choices[0].said.strip():
+        choice = answer.choices[0]
+        stops = bool(sampling.stop) and "stop" not in self.refused
+        if stops and choice.finish_reason == "stop" and not choice.refused and not choice.said.strip():
             answer = self._write(prompt, ids, replace(sampling, stop=()))
         choice, usage = answer.choices[0], answer.usage
         text, stopped = cut_at_stop(choice.said, sampling.stop)
-        finish: Finish = "stop" if stopped or choice.finish_reason == "stop" else "length"
         asked, written = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        cut = choice.finish_reason in ("length", "max_tokens") or (written or 0) >= sampling.max_tokens
+        finish: Finish = "length" if cut and not stopped else "stop"
         return Generated(text, asked or len(ids), written or 0, "refused" if choice.refused else finish)
 
     def _write(self, prompt: str, ids: Tokens, sampling: Sampling) -> Completion:
@@ -181,7 +187,7 @@ class ServerModel(PlannedModel):
         self.connection.resources.spend(asked, written)
         if answer.model and not same_model(answer.model, self.connection.model):
             what = f"{self.connection.url}: the answer is by {answer.model!r}, not by {self.connection.model!r}"
-            raise ModelUnavailable(what, hint=GO_ON)
+            raise ModelUnavailable(what, hint=f"ask for the model by the name that answers; {KEPT}")
         return answer
 
 
@@ -233,9 +239,9 @@ class OpenAiBackend:
         self, name: str, revision: str, dtype: Dtype, resources: LmResources, window: int | None
     ) -> Iterator[ServerModel]:
         connection = Connection(name, revision, resources)
-        if not connection.tokenises:
-            connection.refused = self._connection(name, revision).refused  # asked once
         try:
+            if not connection.tokenises:
+                connection.refused = self._connection(name, revision).refused  # asked once
             yield ServerModel(connection, window)
         finally:
             connection.client.close()
@@ -255,5 +261,5 @@ def same_model(answered: str, asked: str) -> bool:
     """Whether an answer is by the model that was asked: vendors answer for `gpt-x` as `gpt-x-2025-01-01`, for
     `x-latest` as `x-2501`, servers of files with a path. `gpt-x-mini` is another model."""
     stem = asked.removesuffix("-latest")
-    dated = re.fullmatch(re.escape(stem) + r"-(\d{4}\S*|latest)", answered)
-    return answered == asked or dated is not None or answered.rstrip("/").rpartition("/")[2] == asked
+    dated = re.fullmatch(re.escape(stem) + r"-(\d{3,}\S*|latest)", answered)
+    return answered in (asked, stem) or dated is not None or answered.rstrip("/").rpartition("/")[2] == asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -113,13 +114,15 @@ class CrossEncoderReranker(Reranker):
         from sentence_transformers.util import batch_to_device
 
         model: Any = self.model
-        features = model.preprocess(texts)
-        full = (features["attention_mask"].sum(dim=1) >= model.max_seq_length).nonzero().flatten().tolist()
+        prompt = model.prompts.get(model.default_prompt_name)  # as `predict` reads it
+        features = model.preprocess(texts, prompt=prompt)
+        limit = min(model.max_seq_length or sys.maxsize, sys.maxsize)  # some tokenizers say 10^30
+        full = (features["attention_mask"].sum(dim=1) >= limit).nonzero().flatten().tolist()
         cut = 0
         if full:  # such a pair was cut, or just fits
             whole = {"text": {"truncation": False, "verbose": False}}
-            again = model.preprocess([texts[row] for row in full], processing_kwargs=whole)
-            cut = int((again["attention_mask"].sum(dim=1) > model.max_seq_length).sum())
+            again = model.preprocess([texts[row] for row in full], prompt=prompt, processing_kwargs=whole)
+            cut = int((again["attention_mask"].sum(dim=1) > limit).sum())
         with torch.inference_mode():
             scores = model(batch_to_device(features, model.device))["scores"]  # (B, 1)
         return scores.reshape(-1).tolist(), cut
