@@ -316,7 +316,14 @@ def test_an_answer_that_was_declined_is_known_as_one_and_not_asked_for_again(
 
 @pytest.mark.parametrize(
     ("told", "tokens", "finish"),
-    [("stop", 3, "stop"), ("eos", 3, "stop"), (None, 3, "stop"), ("length", 3, "length"), (None, 12, "length")],
+    [
+        ("stop", 3, "stop"),
+        ("stop", 12, "stop"),
+        ("eos", 3, "stop"),
+        (None, 3, "stop"),
+        ("length", 3, "length"),
+        (None, 12, "length"),
+    ],
 )
 def test_an_answer_is_cut_where_the_server_says_so_or_no_token_was_left(
     server: Serving, told: str | None, tokens: int, finish: str

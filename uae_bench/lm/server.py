@@ -163,7 +163,8 @@ class ServerModel(PlannedModel):
         choice, usage = answer.choices[0], answer.usage
         text, stopped = cut_at_stop(choice.said, sampling.stop)
         asked, written = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-        cut = choice.finish_reason in ("length", "max_tokens") or (written or 0) >= sampling.max_tokens
+        full = choice.finish_reason != "stop" and (written or 0) >= sampling.max_tokens  # some servers give no reason
+        cut = full or choice.finish_reason in ("length", "max_tokens")
         finish: Finish = "length" if cut and not stopped else "stop"
         return Generated(text, asked or len(ids), written or 0, "refused" if choice.refused else finish)
 
